@@ -1,0 +1,1 @@
+"""What is computed on: axes, images, predictions, thresholds. No torch and no Qt."""

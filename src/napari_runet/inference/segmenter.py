@@ -1,0 +1,119 @@
+"""`load_model` and `segment`: the whole way from an image to a prediction, in the caller's process."""
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from napari_runet.images.image_input import ImageInput, Region
+from napari_runet.images.prediction import Prediction
+from napari_runet.inference.devices import DeviceChoice, choose_device
+from napari_runet.inference.iterations import Iteration, Report, _ignore, iterate_plane
+from napari_runet.models.card import ModelCard
+from napari_runet.models.store import ModelStore
+from napari_runet.models.weights import load_network
+from napari_runet.networks import IterativeNetwork
+from napari_runet.settings import DeviceName, SegmentationSettings
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model that is ready to run: its card, its network, and where it is."""
+
+    card: ModelCard
+    network: IterativeNetwork
+    device: DeviceChoice
+
+
+def load_model(name: str | Path, device: DeviceName = "auto") -> LoadedModel:
+    """Load a model by id, or from a folder.
+
+    Parameters
+    ----------
+    name
+        An id such as ``"retina"``; a folder when it is a Path or holds a path separator.
+    device
+        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+
+    Raises
+    ------
+    ModelError
+        When there is no such model, or it cannot be trusted.
+    DeviceError
+        When the device is not there.
+    """
+    choice = choose_device(device)
+    card, network = load_network(ModelStore().find(name))
+    return LoadedModel(card, place(network, choice.name), choice)
+
+
+def place(network: IterativeNetwork, device: str) -> IterativeNetwork:
+    """Move a network to a device, in the memory layout that convolutions are fastest in."""
+    return network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload, no-any-return]
+
+
+def iterate(
+    image: ImageInput,
+    model: LoadedModel,
+    settings: SegmentationSettings,
+    *,
+    index: tuple[int, ...] = (),
+    region: Region | None = None,
+    report: Report = _ignore,
+) -> Iterator[Iteration]:
+    """Yield each iteration of one plane as it is computed; see `iterate_plane`."""
+    return iterate_plane(
+        model.card,
+        model.network,
+        image,
+        index,
+        iterations=settings.iterations or model.card.iterations,
+        tile_size=settings.tile_size or model.card.tile_size,
+        tile_overlap=model.card.tile_overlap,
+        region=region,
+        report=report,
+    )
+
+
+def segment(
+    image: Any,
+    model: LoadedModel | str | Path,
+    *,
+    iterations: int | None = None,
+    threshold: float | None = None,
+    tile_size: int | None = None,
+    index: tuple[int, ...] = (),
+) -> Prediction:
+    """Segment one image.
+
+    Parameters
+    ----------
+    image
+        (Y, X) or (Y, X, C) array of any real dtype, or an `ImageInput`.
+    model
+        From `load_model`, or what it takes.
+    iterations, threshold, tile_size
+        By default what the model's card recommends.
+    index
+        Which plane of a stack, for an `ImageInput` with planes.
+
+    Raises
+    ------
+    ImageError
+        When the image is empty, complex, without a finite number, or has channels the model cannot read.
+    """
+    settings = SegmentationSettings(iterations=iterations, threshold=threshold, tile_size=tile_size)
+    loaded = model if isinstance(model, LoadedModel) else load_model(model)
+    source = image if isinstance(image, ImageInput) else ImageInput.from_array(np.asarray(image))
+    foreground = np.stack([step.foreground for step in iterate(source, loaded, settings, index=index)])
+    return Prediction(
+        foreground,
+        settings.threshold or loaded.card.threshold,
+        loaded.card.id,
+        loaded.card.sha256,
+        run_id=uuid.uuid4().hex,
+    )

@@ -1,0 +1,69 @@
+"""Cutting a plane into overlapping tiles, and blending what comes back without a seam.
+
+::
+
+    |<-------- tile 0 -------->|
+                     |<-------- tile 1 -------->|
+                     |<- over ->|
+    weight 0: 1 1 1 1 1 \\ \\ 0
+    weight 1:         0 / / 1 1 1 1 1            the weights of all tiles add up to 1 at every pixel
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One box of the plane, and how much each of its pixels counts.
+
+    `rows` and `columns` index the plane; `weight` is (height, width) float32, the product of the two directions.
+    """
+
+    rows: slice
+    columns: slice
+    weight: npt.NDArray[np.float32]
+
+
+def spans(length: int, tile: int, overlap: int) -> list[tuple[int, int]]:
+    """Start and stop of the tiles along one direction, all of the same length, evenly spread.
+
+    Neighbours overlap by at least `overlap`; a `length` of at most `tile` is one span.
+    """
+    if length <= tile:
+        return [(0, length)]
+    if overlap >= tile:
+        raise ValueError(f"tiles of {tile} pixels cannot overlap by {overlap}")
+    count = int(np.ceil((length - overlap) / (tile - overlap)))
+    starts = np.rint(np.linspace(0, length - tile, count)).astype(int)
+    return [(int(start), int(start) + tile) for start in starts]
+
+
+def blending_weights(length: int, parts: list[tuple[int, int]]) -> list[npt.NDArray[np.float32]]:
+    """A weight for each pixel of each span, falling off linearly where spans overlap; they add up to 1."""
+    ramps = []
+    total = np.zeros(length, np.float64)
+    for index, (start, stop) in enumerate(parts):
+        size = stop - start
+        ramp = np.ones(size, np.float64)
+        if index > 0:
+            shared = parts[index - 1][1] - start
+            ramp[:shared] = np.minimum(ramp[:shared], (np.arange(shared) + 0.5) / shared)
+        if index < len(parts) - 1:
+            shared = stop - parts[index + 1][0]
+            ramp[size - shared :] = np.minimum(ramp[size - shared :], (np.arange(shared)[::-1] + 0.5) / shared)
+        ramps.append(ramp)
+        total[start:stop] += ramp
+    return [(ramp / total[start:stop]).astype(np.float32) for ramp, (start, stop) in zip(ramps, parts, strict=True)]
+
+
+def tiles(height: int, width: int, size: int, overlap: int) -> Iterator[Tile]:
+    """Cover a plane row by row with tiles of `size` (or the plane's own size, where that is less)."""
+    row_spans, column_spans = spans(height, size, overlap), spans(width, size, overlap)
+    row_weights, column_weights = blending_weights(height, row_spans), blending_weights(width, column_spans)
+    for rows, row_weight in zip(row_spans, row_weights, strict=True):
+        for columns, column_weight in zip(column_spans, column_weights, strict=True):
+            yield Tile(slice(*rows), slice(*columns), np.outer(row_weight, column_weight))

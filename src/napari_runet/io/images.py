@@ -1,0 +1,36 @@
+"""Reading image files and writing masks."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tifffile
+from PIL import Image, UnidentifiedImageError
+
+
+class FileError(ValueError):
+    """A file cannot be read or written; the message says why."""
+
+
+def read_image(path: Path) -> npt.NDArray[Any]:
+    """Read an image file: TIFF as it is, other formats as (Y, X) or (Y, X, C).
+
+    Raises
+    ------
+    FileError
+        When it is missing, unreadable, or no image.
+    """
+    try:
+        if path.suffix.lower() in (".tif", ".tiff"):
+            return np.asarray(tifffile.imread(path))
+        with Image.open(path) as image:
+            if image.mode in ("P", "CMYK", "YCbCr", "LAB", "HSV"):
+                return np.asarray(image.convert("RGB"))
+            if image.mode == "1":
+                return np.asarray(image.convert("L"))
+            return np.asarray(image)
+    except (UnidentifiedImageError, tifffile.TiffFileError) as error:
+        raise FileError(f"{path} is not an image that can be read.") from error
+    except (OSError, ValueError) as error:
+        raise FileError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error

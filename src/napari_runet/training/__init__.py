@@ -1,0 +1,1 @@
+"""From pairs of image and labels to a model."""

@@ -1,0 +1,64 @@
+"""A recipe: everything that decides what a training run gives, in one TOML file."""
+
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from napari_runet.models.card import ClassInfo, DataSource, NetworkConfig, Normalisation
+from napari_runet.training.samples import Augmentation
+
+
+class RecipeError(ValueError):
+    """A recipe cannot be read; the message says what is wrong in it."""
+
+
+class Recipe(BaseModel):
+    """How a model is trained."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    title: str
+    sentence: str
+    classes: tuple[ClassInfo, ...]
+    network: NetworkConfig = NetworkConfig()
+    normalisation: Normalisation = Normalisation()
+    training_data: tuple[DataSource, ...] = ()
+    limits: str = ""
+
+    training_steps: int = Field(gt=0)
+    batch_size: int = Field(default=4, gt=0)
+    crop_size: int = Field(default=256, ge=32, multiple_of=16)
+    iterations: int = Field(default=3, ge=1, le=10)
+    alpha: float = Field(default=0.4, gt=0, le=1, description="Weight of earlier iterations in the loss.")
+    dice_weight: float = Field(default=0.0, ge=0)
+    learning_rate: float = Field(default=2e-3, gt=0)
+    warm_up_steps: int = Field(default=100, ge=0)
+    weight_decay: float = Field(default=1e-4, ge=0)
+    gradient_clip: float = Field(default=1.0, gt=0)
+    average_decay: float = Field(default=0.998, ge=0, lt=1, description="Decay of the weight average; 0 for none.")
+    foreground_share: float = Field(default=0.5, ge=0, le=1)
+    outside_fov: Literal["ignore", "background"] = "ignore"
+    augmentation: Augmentation = Augmentation()
+    validate_every: int = Field(default=500, gt=0)
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read a recipe from a TOML file.
+
+    Raises
+    ------
+    RecipeError
+        When it cannot be read, has an unknown key, or a value out of range.
+    """
+    try:
+        return Recipe.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise RecipeError(f"The recipe {path} cannot be read: {error.strerror or error}.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"The recipe {path} is not valid TOML: {error}.") from error
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise RecipeError(f"The recipe {path}: {'.'.join(map(str, problem['loc']))}: {problem['msg']}.") from error
