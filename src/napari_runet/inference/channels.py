@@ -24,5 +24,6 @@ def match_channels(
     if channels == 1:
         return np.broadcast_to(pixels, (*pixels.shape[:-1], wanted))
     if wanted == 1 and channels == 3:
-        return pixels.mean(axis=-1, keepdims=True)
+        grey: npt.NDArray[np.floating[Any]] = pixels.mean(axis=-1, keepdims=True)
+        return grey
     raise ImageError(f"{name} has {channels} channels, the model reads {wanted}; choose the channels it was made for.")

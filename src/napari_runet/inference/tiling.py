@@ -1,10 +1,10 @@
-"""Cutting a plane into overlapping tiles, and blending what comes back without a seam.
+r"""Cutting a plane into overlapping tiles, and blending what comes back without a seam.
 
 ::
 
     |<-------- tile 0 -------->|
                      |<-------- tile 1 -------->|
-                     |<- over ->|
+    weight 0: 1 1 1 1 1 \ \ 0
     weight 0: 1 1 1 1 1 \\ \\ 0
     weight 1:         0 / / 1 1 1 1 1            the weights of all tiles add up to 1 at every pixel
 """

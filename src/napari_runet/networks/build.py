@@ -1,15 +1,49 @@
 """From a name or a config to a network."""
 
-import re
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from napari_runet.models.card import NetworkConfig
+from napari_runet.networks.backbones import VGG16, ResNet50
+from napari_runet.networks.baselines import PlainNetwork, RecLast, RecMiddle, RecSimple, unet_widths
+from napari_runet.networks.blocks import UNet
+from napari_runet.networks.heavy import DeepLabV3Plus, EncoderUNet, RecurrentEncoderUNet, RefineNet
 from napari_runet.networks.iterative import IterativeNetwork
-from napari_runet.networks.recurrent_units import DualGatedUnit, SingleGatedUnit
 from napari_runet.networks.recurrent_unet import RecurrentUNet
-from napari_runet.networks.unet import PlainUNet
+from napari_runet.networks.recurrent_units import DualGatedUnit, SingleGatedUnit
 
-NETWORK_NAMES = (*(f"{unit}-{level}" for unit in ("dru", "sru") for level in range(5)), "unet-g", "unet-b")
+
+def _plain_unet(config: NetworkConfig) -> IterativeNetwork:
+    body = UNet(config.in_channels, config.classes, unet_widths(config), config.norm)
+    return PlainNetwork(config, body, stride=16)
+
+
+def _encoder_unet(config: NetworkConfig, encoder: type[VGG16] | type[ResNet50]) -> IterativeNetwork:
+    body = EncoderUNet(encoder(config.in_channels), config.classes)
+    return PlainNetwork(config, body, body.stride)
+
+
+def _rival(config: NetworkConfig, body: type[DeepLabV3Plus] | type[RefineNet]) -> IterativeNetwork:
+    return PlainNetwork(config, body(config.in_channels, config.classes), stride=32)
+
+
+_BUILDERS: dict[str, Callable[[NetworkConfig], IterativeNetwork]] = {
+    **{f"dru-{level}": partial(RecurrentUNet, level=level, unit=DualGatedUnit) for level in range(5)},
+    **{f"sru-{level}": partial(RecurrentUNet, level=level, unit=SingleGatedUnit) for level in range(5)},
+    "unet-g": _plain_unet,
+    "unet-b": _plain_unet,
+    "rec-last": RecLast,
+    "rec-middle": RecMiddle,
+    "rec-simple": RecSimple,
+    "unet-vgg16": partial(_encoder_unet, encoder=VGG16),
+    "dru-vgg16": partial(RecurrentEncoderUNet, encoder=VGG16),
+    "unet-resnet50": partial(_encoder_unet, encoder=ResNet50),
+    "dru-resnet50": partial(RecurrentEncoderUNet, encoder=ResNet50),
+    "deeplabv3plus-resnet50": partial(_rival, body=DeepLabV3Plus),
+    "refinenet-resnet50": partial(_rival, body=RefineNet),
+}
+NETWORK_NAMES = tuple(_BUILDERS)
 
 
 def build(name_or_config: str | NetworkConfig, **options: Any) -> IterativeNetwork:
@@ -20,7 +54,7 @@ def build(name_or_config: str | NetworkConfig, **options: Any) -> IterativeNetwo
     name_or_config
         One of `NETWORK_NAMES`, or a config.
     options
-        Fields of `NetworkConfig` (``in_channels``, ``classes``, ...) where a name is given, or to change in a config.
+        Fields of `NetworkConfig` (``in_channels``, ``classes``, ...) that differ from its defaults, or from `config`.
 
     Raises
     ------
@@ -31,9 +65,6 @@ def build(name_or_config: str | NetworkConfig, **options: Any) -> IterativeNetwo
     if config.name == "unet-b":
         options = {"norm": "batch", **options}
     config = NetworkConfig.model_validate({**config.model_dump(), **options})
-    if match := re.fullmatch(r"(dru|sru)-([0-4])", config.name):
-        unit = DualGatedUnit if match[1] == "dru" else SingleGatedUnit
-        return RecurrentUNet(config, int(match[2]), unit)
-    if config.name in ("unet-g", "unet-b"):
-        return PlainUNet(config)
-    raise ValueError(f"There is no network called {config.name!r}; there are {', '.join(NETWORK_NAMES)}.")
+    if config.name not in _BUILDERS:
+        raise ValueError(f"There is no network called {config.name!r}; there are {', '.join(NETWORK_NAMES)}.")
+    return _BUILDERS[config.name](config)

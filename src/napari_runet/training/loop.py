@@ -163,7 +163,9 @@ class Trainer:
             When it was made by another recipe.
         """
         if state["recipe"] != self.recipe.model_dump_json():
-            raise TrainingError("The checkpoint was made by another recipe; train into another folder, or without --resume.")
+            raise TrainingError(
+                "The checkpoint was made by another recipe; train into another folder, or without --resume."
+            )
         self.network.load_state_dict(state["network"])  # type: ignore[arg-type]
         self.optimiser.load_state_dict(state["optimiser"])  # type: ignore[arg-type]
         average: dict[str, Tensor] = state["average"]  # type: ignore[assignment]
@@ -238,7 +240,12 @@ def train(
                 trainer.best_dice = dice[-1]
                 save_state(output, _with_figures(card, trainer, dice), trainer.average)
         report = TrainingReport(
-            trainer.training_step, loss, learning_rate_at(recipe, trainer.training_step - 1), trainer.seconds, dice, best
+            trainer.training_step,
+            loss,
+            learning_rate_at(recipe, trainer.training_step - 1),
+            trainer.seconds,
+            dice,
+            best,
         )
         if dice is not None or trainer.training_step % 50 == 0:
             append_curve(output / CURVES_FILE, report)

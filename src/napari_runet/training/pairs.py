@@ -54,7 +54,9 @@ def read_pairs(folder: Path) -> list[Pair]:
     labels, fovs = _files(folder / kind), _files(folder / "fov")
     missing = sorted(images.keys() - labels.keys())
     if missing:
-        raise DataError(f"{len(missing)} of {len(images)} images in {folder} have no file in {kind}/; the first is {missing[0]!r}.")
+        raise DataError(
+            f"{len(missing)} of {len(images)} images in {folder} have no file in {kind}/; the first is {missing[0]!r}."
+        )
     return [_read_pair(path, labels[stem], kind, fovs.get(stem)) for stem, path in sorted(images.items())]
 
 

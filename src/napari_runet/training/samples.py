@@ -12,6 +12,7 @@ from napari_runet.images.image_input import ImageInput
 from napari_runet.images.normalisation import measure_range, normalise
 from napari_runet.inference.channels import match_channels
 from napari_runet.models.card import ModelCard
+from napari_runet.training.compositing import drawn_background, paste
 from napari_runet.training.losses import UNKNOWN
 from napari_runet.training.pairs import Pair, known_labels
 
@@ -35,6 +36,7 @@ class Augmentation(BaseModel):
     noise: float = Field(default=0.08, ge=0, le=1, description="Standard deviation.")
     grey: float = Field(default=0.05, ge=0, le=1, description="Share of crops turned grey.")
     invert: float = Field(default=0.0, ge=0, le=1, description="Share of crops with inverted intensities.")
+    paste: float = Field(default=0.0, ge=0, le=1, description="Share of crops pasted over another background.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +102,21 @@ class CropSampler:
 
     def batch(self, count: int) -> tuple[Tensor, Tensor]:
         """`count` crops: images (B, C, size, size) float32 and labels (B, size, size) int64."""
-        crops = [self._crop() for _ in range(count)]
+        crops = [self._composed_crop() for _ in range(count)]
         images = torch.stack([image for image, _ in crops])
         labels = torch.stack([label for _, label in crops])
         return self._recolour(images), labels
+
+    def _composed_crop(self) -> tuple[Tensor, Tensor]:
+        image, labels = self._crop()
+        if self._uniform(0, 1) >= self.augmentation.paste:
+            return image, labels
+        if self._uniform(0, 1) < 0.3:
+            under, under_labels = self._crop()
+        else:
+            under = drawn_background(image.shape[0], self.size, self.generator)
+            under_labels = torch.zeros_like(labels)
+        return paste(image, labels, under, under_labels, softness=self._uniform(0.5, 1.5))
 
     def _uniform(self, low: float, high: float) -> float:
         return low + (high - low) * float(torch.rand((), generator=self.generator))

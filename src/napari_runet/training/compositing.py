@@ -1,0 +1,63 @@
+"""Objects cut out by their labels and pasted over other backgrounds.
+
+What a network learns of a hand before one plain wall does not hold before a cluttered desk; pasted over many
+backgrounds at many scales, the wall is no longer a cue.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from napari_runet.training.losses import UNKNOWN
+
+
+def paste(image: Tensor, labels: Tensor, under: Tensor, under_labels: Tensor, softness: float) -> tuple[Tensor, Tensor]:
+    """Lay the foreground of one crop over another crop.
+
+    Parameters
+    ----------
+    image, labels
+        (C, Y, X) float and (Y, X) int64 with `UNKNOWN`; unknown pixels are not pasted.
+    under, under_labels
+        What they are laid over, of the same shapes.
+    softness
+        Standard deviation of the blending at the outline, in pixels.
+    """
+    foreground = (labels > 0) & (labels != UNKNOWN)
+    alpha = foreground.float()[None, None]
+    radius = max(1, round(2 * softness))
+    for _ in range(2):  # two box blurs are close to a Gaussian
+        alpha = functional.avg_pool2d(alpha, 2 * radius + 1, stride=1, padding=radius, count_include_pad=False)
+    alpha = (2 * alpha[0] - 0.5).clamp(0, 1)
+    return alpha * image + (1 - alpha) * under, torch.where(foreground, labels, under_labels)
+
+
+def drawn_background(channels: int, size: int, generator: torch.Generator) -> Tensor:
+    """(C, size, size) float in about [-1, 1]: cloudy colours with boxes and stripes over them."""
+    background = 0.5 * torch.randn(channels, 1, 1, generator=generator)
+    background = background.expand(channels, size, size).clone()
+    for cells, strength in ((3, 0.5), (9, 0.3), (33, 0.2), (129, 0.1)):
+        coarse = torch.randn(1, channels, cells, cells, generator=generator) * strength
+        cloud = functional.interpolate(coarse, (size, size), mode="bicubic", align_corners=True)[0]
+        background += cloud * float(torch.rand((), generator=generator))
+    ramp = torch.linspace(-1, 1, size)
+    for _ in range(int(torch.randint(0, 9, (), generator=generator))):
+        background = _with_box(background, ramp, generator)
+    return background.clamp(-1.5, 1.5)
+
+
+def _with_box(background: Tensor, ramp: Tensor, generator: torch.Generator) -> Tensor:
+    """One turned rectangle of one colour, plain or striped, somewhere on the background."""
+
+    def uniform(low: float, high: float) -> float:
+        return low + (high - low) * float(torch.rand((), generator=generator))
+
+    angle = torch.tensor(uniform(0, 3.1416))
+    x, y = ramp[None, :] - uniform(-1, 1), ramp[:, None] - uniform(-1, 1)
+    along, across = x * torch.cos(angle) + y * torch.sin(angle), y * torch.cos(angle) - x * torch.sin(angle)
+    inside = (along.abs() < uniform(0.05, 0.9)) & (across.abs() < uniform(0.03, 0.5))
+    colour = torch.randn(background.shape[0], 1, 1, generator=generator) * 0.6
+    if uniform(0, 1) < 0.3:
+        colour = colour + 0.4 * torch.sign(torch.sin(along * uniform(8, 60)))
+    opacity = uniform(0.5, 1.0)
+    return torch.where(inside, opacity * colour + (1 - opacity) * background, background)
