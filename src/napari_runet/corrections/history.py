@@ -1,0 +1,79 @@
+"""The strokes of a plane, so that an undo gives back what was known before them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True, slots=True)
+class Stroke:
+    """The pixels that one stroke changed.
+
+    Parameters
+    ----------
+    box
+        Smallest box around them, an index into the plane.
+    mask
+        (h, w) bool within the box.
+    before, after
+        (n,) uint8: what the layer held, in the order of ``plane[box][mask]``.
+    painted_before
+        (n,) bool: which of them had been painted already.
+    """
+
+    box: tuple[slice, slice]
+    mask: npt.NDArray[np.bool_]
+    before: npt.NDArray[np.uint8]
+    after: npt.NDArray[np.uint8]
+    painted_before: npt.NDArray[np.bool_]
+
+    def covers(self, box: tuple[slice, slice], mask: npt.NDArray[np.bool_]) -> bool:
+        """Whether these are the same pixels."""
+        return self.box == box and np.array_equal(self.mask, mask)
+
+
+class StrokeHistory:
+    """What can be undone and what can be redone, the latest last.
+
+    Parameters
+    ----------
+    most
+        Older strokes than this many are forgotten, as in napari's layers.
+    """
+
+    def __init__(self, most: int = 100) -> None:
+        self.most = most
+        self._done: list[Stroke] = []
+        self._undone: list[Stroke] = []
+
+    def add(self, stroke: Stroke) -> None:
+        """Remember a new stroke; what was undone can no longer be redone."""
+        self._done = [*self._done[-self.most + 1 :], stroke]
+        self._undone.clear()
+
+    def undo(self, box: tuple[slice, slice], mask: npt.NDArray[np.bool_], now: npt.NDArray[np.uint8]) -> Stroke | None:
+        """The last stroke, when `now` at these pixels is exactly what it found."""
+        if not self._done or not self._done[-1].covers(box, mask) or not np.array_equal(self._done[-1].before, now):
+            return None
+        self._undone.append(self._done.pop())
+        return self._undone[-1]
+
+    def redo(self, box: tuple[slice, slice], mask: npt.NDArray[np.bool_], now: npt.NDArray[np.uint8]) -> Stroke | None:
+        """The stroke last undone, when `now` at these pixels is exactly what it left."""
+        if not self._undone or not self._undone[-1].covers(box, mask):
+            return None
+        if not np.array_equal(self._undone[-1].after, now):
+            return None
+        self._done.append(self._undone.pop())
+        return self._done[-1]
+
+    def latest_first(self) -> Iterator[Stroke]:
+        """The strokes that are done."""
+        return reversed(self._done)
+
+    def clear(self) -> None:
+        """Forget all: nothing can be undone."""
+        self._done.clear()
+        self._undone.clear()
