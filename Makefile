@@ -1,0 +1,4 @@
+demo test:
+	python3 run.py $@ $(ARGS)
+
+.PHONY: demo test
