@@ -1,21 +1,354 @@
 """The client of the worker process; no torch, no Qt."""
 
-from collections.abc import Callable, Mapping, Sequence
+import logging
+import queue
+import threading
+import traceback
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-from napari_runet.engine.messages import ArrayFile, Event, Request
+import numpy as np
+import numpy.typing as npt
+
+from napari_runet.engine.arrays import PrivateFolder, read_array, remove_file, sweep, write_array
+from napari_runet.engine.failures import describe_failure
+from napari_runet.engine.messages import (
+    ArrayFile,
+    Cancelled,
+    CancelRequest,
+    Event,
+    Failed,
+    Finished,
+    IterationDone,
+    LoadModelRequest,
+    ModelLoaded,
+    RegionBox,
+    Request,
+    SegmentRequest,
+    WorkerLost,
+)
+from napari_runet.engine.process import WorkerProcess
+from napari_runet.images.axes import Axes
+from napari_runet.images.image_input import ImageInput, Region
+from napari_runet.settings import SegmentationSettings
+
+Plane = npt.NDArray[Any] | Callable[[], npt.NDArray[Any]]
+_LAST_EVENTS = (Finished, ModelLoaded, Cancelled, Failed)
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Open:
+    """A request whose last event has not come: what was sent (None while still being written)."""
+
+    request: Request | None = None
+    cancelling: bool = False
 
 
 class EngineClient:
     """Starts a worker process, sends it requests, and hands its events to a callback.
 
+    No method waits for the worker, but `close`, which waits at most about three seconds. Three threads do the
+    work: one writes arrays and sends, one reads (of `WorkerProcess`), one calls `on_event`.
+
     Parameters
     ----------
     on_event
-        Called with each event, on the client's reader thread.
+        Called with each event, one at a time and in order, on the client's event thread. Of one request, no
+        event comes after `Finished`, `ModelLoaded`, `Cancelled`, `Failed`, or a `WorkerLost`, which ends all.
     environment
-        Variables for the worker, over the defaults.
+        Variables for the worker, over the defaults of `worker_environment`.
     """
 
     def __init__(self, on_event: Callable[[Event], None], environment: Mapping[str, str] | None = None) -> None:
-        raise NotImplementedError
+        self._on_event = on_event
+        self._environment = environment
+        self._lock = threading.RLock()
+        self._open: dict[str, _Open] = {}
+        self._process: WorkerProcess | None = None
+        self._last_words: Failed | None = None
+        self._folder: PrivateFolder | None = None
+        self._closed = False
+        self._jobs: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+
+    @property
+    def running(self) -> bool:
+        """Whether there is a worker process."""
+        with self._lock:
+            return self._process is not None and self._process.alive
+
+    @property
+    def worker_pid(self) -> int | None:
+        """The worker's process number, None when there is none."""
+        with self._lock:
+            return self._process.pid if self._process is not None else None
+
+    def start(self) -> None:
+        """Start the worker unless it runs; `Ready` follows, or `WorkerLost` with the reason."""
+        self._enqueue(self._start_or_tell)
+
+    def load_model(self, folder: Path, device: str = "auto") -> str:
+        """Load the model in `folder`, so that the next segmentation starts at once; returns the request's id."""
+        request = LoadModelRequest(id=uuid.uuid4().hex, folder=str(folder), device=device)
+        return self._open_request(request.id, partial(self._send, request))
+
+    def segment(
+        self,
+        plane: Plane,
+        *,
+        folder: Path,
+        name: str,
+        settings: SegmentationSettings,
+        region: Region | None = None,
+    ) -> str:
+        """Segment one plane.
+
+        Parameters
+        ----------
+        plane
+            (Y, X) or (Y, X, C) array of any real dtype, or a function without arguments that returns it; it is
+            called, and the array written, on the client's own thread. Do not change the array before the first
+            event.
+        folder
+            Of the model.
+        name
+            What people call the image.
+        settings
+            How to segment.
+        region
+            Box to segment, the whole plane when None; where its mask is False the result is 0.
+
+        Returns
+        -------
+        The request's id.
+        """
+        request_id = uuid.uuid4().hex
+        job = partial(self._write_and_send, request_id, plane, folder, name, settings, region)
+        return self._open_request(request_id, job)
+
+    def cancel(self, request_id: str) -> None:
+        """Ask the worker to stop a request; asked twice, end the worker and start another.
+
+        `Cancelled` follows, unless the request ends before. Other open requests are sent again to a new worker.
+        """
+        with self._lock:
+            entry = self._open.get(request_id)
+            if entry is None:
+                return
+            process = self._process
+            if process is None or entry.request is None:  # nothing computes it
+                self._finish(Cancelled(id=request_id))
+            elif entry.cancelling:
+                self._process = None
+                process.kill()
+                self._finish(Cancelled(id=request_id))
+                self._enqueue(self._start_or_tell)
+            else:
+                entry.cancelling = True
+                process.send(CancelRequest(id=uuid.uuid4().hex, target=request_id))
+
+    def read(self, array: ArrayFile) -> npt.NDArray[Any]:
+        """Open an array of an event, mapped into memory and read-only.
+
+        Raises
+        ------
+        OSError
+            When the request was released, or the client closed.
+        """
+        return read_array(array)
+
+    def release(self, request_id: str) -> None:
+        """Remove the files of a request; an open one is cancelled, and its events are dropped.
+
+        Arrays that `read` has opened stay valid.
+        """
+        with self._lock:
+            entry = self._open.get(request_id)
+            if entry is not None and not entry.cancelling:
+                self.cancel(request_id)
+            self._open.pop(request_id, None)
+            if not self._closed:
+                self._enqueue(partial(self._remove_files, request_id, "*"))
+
+    def close(self) -> None:
+        """End the worker and remove all files; no event comes after it. The client cannot be used again."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            process, self._process = self._process, None
+            self._open.clear()
+            self._jobs.put(None)
+            self._events.put(None)
+        if process is not None:
+            process.close()
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join(0.5)
+        if self._folder is not None:
+            self._folder.remove()
+
+    # Opening and sending requests: on the sending thread.
+
+    def _enqueue(self, job: Callable[[], object]) -> None:
+        """Have a job done on the sending thread, in order."""
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("The client was closed; make another.")
+            if not self._threads:
+                for target in (self._run_jobs, self._run_events):
+                    thread = threading.Thread(target=target, name=f"runet{target.__name__}", daemon=True)
+                    self._threads.append(thread)
+                    thread.start()
+            self._jobs.put(job)
+
+    def _open_request(self, request_id: str, job: Callable[[], object]) -> str:
+        with self._lock:
+            self._enqueue(partial(self._do_if_open, request_id, job))
+            self._open[request_id] = _Open()
+        return request_id
+
+    def _do_if_open(self, request_id: str, job: Callable[[], object]) -> None:
+        with self._lock:
+            wanted = request_id in self._open
+        if wanted:
+            job()
+
+    def _run_jobs(self) -> None:
+        sweep()
+        while (job := self._jobs.get()) is not None:
+            job()
+        if self._folder is not None:  # again, for what a job wrote while the client was being closed
+            self._folder.remove()
+
+    def _write_and_send(
+        self,
+        request_id: str,
+        plane: Plane,
+        folder: Path,
+        name: str,
+        settings: SegmentationSettings,
+        region: Region | None,
+    ) -> None:
+        if not self._start_or_tell():  # started first: it imports torch meanwhile
+            return
+        try:
+            pixels = np.asarray(plane() if callable(plane) else plane)
+            pixels = pixels[..., np.newaxis] if pixels.ndim == 2 else pixels
+            ImageInput.from_array(pixels, axes=Axes("YXC"), name=name)
+            request = SegmentRequest(
+                id=request_id,
+                folder=str(folder),
+                image=write_array(self._path(f"{request_id}-in-image.npy"), pixels),
+                name=name,
+                settings=settings,
+                region=None if region is None else self._region_box(request_id, region),
+            )
+        except Exception as error:  # noqa: BLE001 (`plane` is the caller's code; told as an event)
+            message = describe_failure(error, f"{name} could not be read")
+            self._finish(Failed(id=request_id, message=message, detail=traceback.format_exc()))
+            return
+        self._send(request)
+
+    def _region_box(self, request_id: str, region: Region) -> RegionBox:
+        mask = None
+        if region.mask is not None:
+            mask = write_array(self._path(f"{request_id}-in-mask.npy"), np.asarray(region.mask, np.bool_))
+        return RegionBox(y=region.y, x=region.x, height=region.height, width=region.width, mask=mask)
+
+    def _send(self, request: Request) -> None:
+        if not self._start_or_tell():
+            return
+        with self._lock:
+            entry = self._open.get(request.id)
+            if entry is None or self._process is None:
+                # Cancelled while it was being written, or lost with a worker that has ended since.
+                self._remove_files(request.id, "*")
+                if entry is not None:
+                    entry.request = request  # the restart that is under way sends it
+                return
+            entry.request = request
+            self._process.send(request)
+
+    # The worker: on the sending thread and the reading one.
+
+    def _start_or_tell(self) -> bool:
+        """Start the worker unless it runs; whether there is one. Requests that a killed one had are sent again."""
+        with self._lock:
+            if self._closed:
+                return False
+            if self._process is not None:
+                return True
+            self._last_words = None
+            try:
+                if self._folder is None:
+                    self._folder = PrivateFolder()
+                self._process = WorkerProcess(self._folder.path, self._environment, self._on_message, self._on_end)
+            except OSError as error:
+                self._lose(describe_failure(error, "The process that computes could not be started"), "")
+                return False
+            for request_id, entry in list(self._open.items()):
+                if entry.cancelling:
+                    self._finish(Cancelled(id=request_id))
+                elif entry.request is not None:
+                    self._process.send(entry.request)
+            return True
+
+    def _on_message(self, process: WorkerProcess, event: Event) -> None:
+        with self._lock:
+            if process is not self._process or (event.id and event.id not in self._open):
+                if isinstance(event, IterationDone):
+                    remove_file(Path(event.foreground.path))
+            elif isinstance(event, Failed) and not event.id:
+                self._last_words = event  # it says why it cannot start, and ends
+            elif isinstance(event, _LAST_EVENTS):
+                self._finish(event)
+            else:
+                self._events.put(event)
+
+    def _on_end(self, process: WorkerProcess) -> None:
+        message, detail = process.describe_end()
+        with self._lock:
+            if process is not self._process:  # ended by `cancel` or `close`
+                return
+            self._process = None
+            if self._last_words is not None:
+                message, detail = self._last_words.message, self._last_words.detail or detail
+            self._lose(message, detail)
+
+    def _lose(self, message: str, detail: str) -> None:
+        lost = list(self._open)
+        self._open.clear()
+        self._events.put(WorkerLost(id=lost[0] if lost else "", message=message, detail=detail))
+        for request_id in lost:
+            self._enqueue(partial(self._remove_files, request_id, "in-*"))
+
+    def _finish(self, event: Event) -> None:
+        """End a request with its last event; what was written for it is not needed any more."""
+        with self._lock:
+            if self._open.pop(event.id, None) is not None:
+                self._events.put(event)
+                self._enqueue(partial(self._remove_files, event.id, "in-*"))
+
+    def _path(self, name: str) -> Path:
+        if self._folder is None:
+            raise RuntimeError("The worker was never started.")
+        return self._folder.path / name
+
+    def _remove_files(self, request_id: str, which: str) -> None:
+        if self._folder is not None:
+            for path in self._folder.path.glob(f"{request_id}-{which}"):
+                remove_file(path)
+
+    def _run_events(self) -> None:
+        while (event := self._events.get()) is not None and not self._closed:
+            try:
+                self._on_event(event)
+            except Exception:  # noqa: BLE001 (the plugin's code; later events must still reach it)
+                _log.exception("the receiver of an event of the worker failed")

@@ -1,0 +1,217 @@
+"""What the worker does with a request to load a model or to segment; on torch's side."""
+
+import time
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_runet.engine.arrays import read_array, write_array
+from napari_runet.engine.messages import (
+    Event,
+    Finished,
+    IterationDone,
+    LoadModelRequest,
+    ModelLoaded,
+    Progress,
+    RegionBox,
+    SegmentRequest,
+)
+from napari_runet.images.axes import Axes
+from napari_runet.images.image_input import ImageError, ImageInput, Region
+from napari_runet.images.thresholding import labels_from, quantise
+from napari_runet.inference.devices import choose_device
+from napari_runet.inference.segmenter import LoadedModel, iterate, place
+from napari_runet.models.store import read_card
+from napari_runet.models.weights import load_network
+
+if TYPE_CHECKING:
+    from napari_runet.settings import DeviceName
+
+KEPT_MODELS = 2
+PROGRESS_SECONDS = 0.1
+_ROWS = 512
+
+
+class Channel(Protocol):
+    """What a handler may do besides computing."""
+
+    folder: Path
+
+    def send(self, event: Event) -> None:
+        """Send an event to the client."""
+
+    def stop_if_cancelled(self, request_id: str) -> None:
+        """Raise when the client asked to stop this request; call it often."""
+
+
+class ModelCache:
+    """Keeps the last few models in memory, by folder, digest and device."""
+
+    def __init__(self, size: int = KEPT_MODELS) -> None:
+        self._size = size
+        self._models: OrderedDict[tuple[str, str, str], LoadedModel] = OrderedDict()
+
+    def get(self, folder: str, device: str) -> LoadedModel:
+        """Load a model, unless it is here and its card still names the same weights.
+
+        Raises
+        ------
+        ModelError, DeviceError
+            As `load_network` and `choose_device` do.
+        """
+        choice = choose_device(cast("DeviceName", device))
+        key = (folder, read_card(Path(folder)).sha256, choice.name)
+        if key not in self._models:
+            while len(self._models) >= self._size:
+                self._models.popitem(last=False)
+            card, network = load_network(Path(folder))
+            key = (folder, card.sha256, choice.name)
+            self._models[key] = LoadedModel(card, place(network, choice.name), choice)
+        self._models.move_to_end(key)
+        return self._models[key]
+
+
+class ProgressReport:
+    """Sends `Progress` after a tile, at most ten a second and always at the end of an iteration."""
+
+    def __init__(
+        self,
+        channel: Channel,
+        request_id: str,
+        iterations: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._channel, self._id, self._iterations, self._clock = channel, request_id, iterations, clock
+        self._begin = clock()
+        self._sent = -np.inf
+
+    def __call__(self, iteration: int, done: int, total: int) -> None:
+        """Tell that `done` of `total` tiles of `iteration` are complete; raises when the request was cancelled."""
+        self._channel.stop_if_cancelled(self._id)
+        now = self._clock()
+        if done < total and now - self._sent < PROGRESS_SECONDS:
+            return
+        self._sent = now
+        complete = (iteration - 1) * total + done
+        left = (now - self._begin) / complete * (self._iterations * total - complete)
+        progress = Progress(
+            id=self._id, iteration=iteration, iterations=self._iterations, done=done, total=total, seconds_left=left
+        )
+        self._channel.send(progress)
+
+
+def load_model(channel: Channel, models: ModelCache, request: LoadModelRequest) -> None:
+    """Load a model and say so."""
+    model = models.get(request.folder, request.device)
+    channel.send(
+        ModelLoaded(
+            id=request.id, sha256=model.card.sha256, device=model.device.name, device_reason=model.device.reason
+        )
+    )
+
+
+def segment(channel: Channel, models: ModelCache, request: SegmentRequest) -> None:
+    """Segment a plane; each iteration is written to a file and told as soon as it is computed.
+
+    Raises
+    ------
+    ImageError, ModelError, DeviceError
+        When image, model and device do not allow it.
+    OSError
+        When the disk is full.
+    """
+    begin = time.monotonic()
+    settings = request.settings
+    model = models.get(request.folder, settings.device)
+    image = ImageInput.from_array(read_array(request.image), axes=Axes("YXC"), name=request.name)
+    region = None if request.region is None else read_region(request.region, image)
+    iterations = settings.iterations or model.card.iterations
+    threshold = settings.threshold or model.card.threshold
+    labels: npt.NDArray[np.uint8] | None = None
+    run = uuid.uuid4().hex[:8]  # a request that is sent again after a restart writes files of its own
+    report = ProgressReport(channel, request.id, iterations)
+    for step in iterate(image, model, settings, region=region, report=report):
+        channel.stop_if_cancelled(request.id)
+        mask = None if region is None else region.mask
+        foreground, confidence, new_labels = summarise(step.foreground, threshold, mask)
+        name = f"{request.id}-out-{run}-{step.number}.npy"
+        channel.send(
+            IterationDone(
+                id=request.id,
+                iteration=step.number,
+                foreground=write_array(channel.folder / name, foreground),
+                mean_confidence=confidence,
+                changed=int(np.count_nonzero(new_labels if labels is None else new_labels != labels)),
+            )
+        )
+        labels = new_labels
+    channel.send(
+        Finished(
+            id=request.id,
+            iterations=iterations,
+            threshold=threshold,
+            model_id=model.card.id,
+            model_sha256=model.card.sha256,
+            device=model.device.name,
+            seconds=time.monotonic() - begin,
+        )
+    )
+
+
+def read_region(box: RegionBox, image: ImageInput) -> Region:
+    """The region of a request, its mask mapped into memory.
+
+    Raises
+    ------
+    ImageError
+        When it is not inside the image.
+    """
+    height, width = image.plane_shape
+    if box.y + box.height > height or box.x + box.width > width:
+        raise ImageError(
+            f"The region reaches beyond {image.name}, which has {height} x {width} pixels; choose it again."
+        )
+    mask = None if box.mask is None else read_array(box.mask)
+    if mask is not None and mask.shape != (box.height, box.width):
+        raise ImageError(f"The region of {image.name} and its mask differ in size; choose the region again.")
+    return Region(box.y, box.x, box.height, box.width, mask)
+
+
+def summarise(
+    foreground: npt.NDArray[np.float32], threshold: float, mask: npt.NDArray[Any] | None = None
+) -> tuple[npt.NDArray[np.uint8], float, npt.NDArray[np.uint8]]:
+    """What is kept of an iteration; computed in bands of rows, so that memory stays flat.
+
+    Parameters
+    ----------
+    foreground
+        (K, Y, X) probabilities of the foreground classes.
+    threshold
+        In (0, 1).
+    mask
+        (Y, X) bool; where it is False the result is 0 and does not count.
+
+    Returns
+    -------
+    (K, Y, X) uint8, the mean over pixels of the most probable class's probability, and the (Y, X) labels.
+    """
+    quantised = np.empty(foreground.shape, np.uint8)
+    labels = np.empty(foreground.shape[1:], np.uint8)
+    total, count = 0.0, 0
+    for start in range(0, foreground.shape[1], _ROWS):
+        rows = slice(start, start + _ROWS)
+        band = foreground[:, rows]
+        best = np.maximum(band.max(axis=0), 1 - band.sum(axis=0))
+        quantised[:, rows] = quantise(band)
+        if mask is not None:
+            quantised[:, rows] *= mask[rows]
+            best = best[mask[rows]]
+        labels_from(quantised[:, rows], threshold, out=labels[rows])
+        total += float(best.sum(dtype=np.float64))
+        count += best.size
+    return quantised, min(1.0, total / max(1, count)), labels

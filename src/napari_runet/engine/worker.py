@@ -1,0 +1,175 @@
+"""The worker process: ``python -m napari_runet.engine.worker FOLDER``, frames on standard input and output.
+
+It answers one request after the other on the main thread; a second thread reads, so that a cancellation is
+seen during a computation, and so that the process ends at once when its client is gone.
+"""
+
+import os
+import queue
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from napari_runet.engine.failures import OWN_ERRORS, describe_failure
+from napari_runet.engine.framing import read_frame, write_frame
+from napari_runet.engine.messages import (
+    Cancelled,
+    CancelRequest,
+    Event,
+    Failed,
+    LoadModelRequest,
+    Ready,
+    Request,
+    SegmentRequest,
+    request_adapter,
+)
+
+NICENESS = 5
+
+Handler = Callable[[Any], None]
+"""Carries out requests of one type; sends its events itself, the last one included, and may raise."""
+
+
+class StoppedError(Exception):
+    """The client asked to stop the request that is being computed."""
+
+
+class RequestChannel:
+    """Requests in, events out.
+
+    Parameters
+    ----------
+    source, sink
+        Streams of frames from and to the client.
+    folder
+        The client's private folder.
+    """
+
+    def __init__(self, source: IO[bytes], sink: IO[bytes], folder: Path) -> None:
+        self.folder = folder
+        self._source, self._sink = source, sink
+        self._requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
+        self._send_lock = threading.Lock()
+        self._cancelled: set[str] = set()
+        threading.Thread(target=self._listen, name="requests", daemon=True).start()
+
+    def send(self, event: Event) -> None:
+        """Send an event; from any thread."""
+        with self._send_lock:
+            write_frame(self._sink, event.model_dump_json().encode())
+
+    def next_request(self) -> Request:
+        """Wait for the next request, which is never a `CancelRequest`."""
+        return self._requests.get()
+
+    def stop_if_cancelled(self, request_id: str) -> None:
+        """Raise `StoppedError` when the client asked to stop this request."""
+        if request_id in self._cancelled:
+            raise StoppedError(request_id)
+
+    def _listen(self) -> None:
+        """Read requests until the client closes the stream or dies; then end, whatever is being computed."""
+        status = 1
+        try:
+            while (frame := read_frame(self._source)) is not None:
+                request = request_adapter.validate_json(frame)
+                if isinstance(request, CancelRequest):
+                    self._cancelled.add(request.target)
+                else:
+                    self._requests.put(request)
+            status = 0
+        finally:
+            if status:
+                traceback.print_exc()
+            os._exit(status)
+
+
+def answer(channel: RequestChannel, handlers: Mapping[type, Handler], request: Request, own: Any) -> None:
+    """Carry out one request; whatever it raises becomes an event, and the worker goes on."""
+    try:
+        channel.stop_if_cancelled(request.id)
+        handlers[type(request)](request)
+    except StoppedError:
+        channel.send(Cancelled(id=request.id))
+    except Exception as error:  # noqa: BLE001 (told as an event)
+        message = describe_failure(error, f"{request.kind.capitalize().replace('_', ' ')} failed", own)
+        channel.send(Failed(id=request.id, message=message, detail=traceback.format_exc()))
+
+
+def make_handlers(channel: RequestChannel) -> dict[type, Handler]:
+    """What the worker can do, by type of request; imports torch's side."""
+    from napari_runet.engine import segmenting
+
+    models = segmenting.ModelCache()
+    return {
+        LoadModelRequest: lambda request: segmenting.load_model(channel, models, request),
+        SegmentRequest: lambda request: segmenting.segment(channel, models, request),
+    }
+
+
+def import_torch() -> Ready:
+    """Import torch and say what it found; deterministic on each device."""
+    import torch
+
+    from napari_runet.inference.devices import choose_device
+
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
+    choice = choose_device("auto")
+    return Ready(
+        torch=str(torch.__version__),
+        threads=torch.get_num_threads(),
+        device=choice.name,
+        device_reason=choice.reason,
+    )
+
+
+def why_no_torch(error: Exception) -> str:
+    """A sentence for a torch that cannot be imported."""
+    if isinstance(error, ModuleNotFoundError) and error.name == "torch":
+        return (
+            "torch is not installed in this environment, so nothing can be segmented; install it "
+            "(pip install torch) and press the button again."
+        )
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return (
+        f"torch is not usable in this environment ({reason}); install it again (pip install --force-reinstall torch) "
+        "and press the button again."
+    )
+
+
+def claim_streams() -> tuple[IO[bytes], IO[bytes]]:
+    """Take standard input and output for frames; what anybody else prints goes to standard error."""
+    source, sink = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    return source, sink
+
+
+def main(folder: Path) -> None:
+    """Serve requests until the client closes the stream."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in napari's terminal is meant for napari
+    source, sink = claim_streams()
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
+    channel = RequestChannel(source, sink, folder)
+    try:
+        ready = import_torch()
+        handlers = make_handlers(channel)
+        from napari_runet.inference.devices import DeviceError
+    except Exception as error:  # noqa: BLE001 (an import of a broken torch can raise anything; told as an event)
+        channel.send(Failed(id="", message=why_no_torch(error), detail=traceback.format_exc()))
+        return
+    channel.send(ready)
+    while True:
+        answer(channel, handlers, channel.next_request(), (*OWN_ERRORS, DeviceError))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
