@@ -82,9 +82,12 @@ class IterativeNetwork(nn.Module, ABC):
 
 
 def pad_to_multiple(images: Tensor, stride: int) -> Tensor:
-    """Repeat the last row and column until both sizes are multiples of `stride`."""
+    """Repeat the last row and column until both sizes are multiples of `stride`, and at least twice it.
+
+    At the coarsest scale there are then four pixels or more, which group normalisation needs.
+    """
     height, width = images.shape[-2:]
-    bottom, right = -height % stride, -width % stride
+    bottom, right = (max(2 * stride, -(-size // stride) * stride) - size for size in (height, width))
     if bottom == right == 0:
         return images
     return functional.pad(images, (0, right, 0, bottom), mode="replicate")

@@ -1,0 +1,39 @@
+"""Tiles cover the plane, and their weights add up to one."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_runet.inference.tiling import spans, tiles
+
+
+@given(st.integers(1, 700), st.integers(1, 700), st.integers(16, 256), st.integers(0, 127))
+def test_weights_add_up_to_one_everywhere(height, width, size, overlap):
+    total = np.zeros((height, width))
+    for tile in tiles(height, width, size, min(overlap, size // 2)):
+        assert tile.weight.shape == (tile.rows.stop - tile.rows.start, tile.columns.stop - tile.columns.start)
+        assert tile.weight.min() > 0
+        total[tile.rows, tile.columns] += tile.weight
+    np.testing.assert_allclose(total, 1, atol=1e-5)
+
+
+@given(st.integers(1, 5000), st.integers(16, 1024), st.integers(0, 511))
+def test_spans_have_one_length_and_overlap_enough(length, size, overlap):
+    overlap = min(overlap, size // 2)
+    parts = spans(length, size, overlap)
+    assert parts[0][0] == 0 and parts[-1][1] == length
+    assert {stop - start for start, stop in parts} == {min(length, size)}
+    for (_, stop), (start, _) in zip(parts, parts[1:], strict=False):
+        assert stop - start >= overlap
+
+
+def test_no_more_tiles_than_needed():
+    assert spans(1000, 1000, 100) == [(0, 1000)]
+    assert len(spans(1900, 1000, 100)) == 2
+    assert len(spans(1901, 1000, 100)) == 3
+
+
+def test_overlap_as_large_as_a_tile_is_refused():
+    with pytest.raises(ValueError, match="cannot overlap"):
+        spans(100, 32, 32)
