@@ -7,20 +7,28 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from napari_runet.corrections.correction import Correction as Correction
+    from napari_runet.corrections.correction_set import CorrectionSet as CorrectionSet
     from napari_runet.images.prediction import Prediction as Prediction
     from napari_runet.inference.segmenter import load_model as load_model
     from napari_runet.inference.segmenter import segment as segment
     from napari_runet.models.card import ModelCard as ModelCard
     from napari_runet.models.store import ModelStore as ModelStore
+    from napari_runet.settings import FineTuningSettings as FineTuningSettings
     from napari_runet.settings import SegmentationSettings as SegmentationSettings
+    from napari_runet.training.fine_tuning import fine_tune as fine_tune
 
 _HOME_OF = {
+    "Correction": "napari_runet.corrections.correction",
+    "CorrectionSet": "napari_runet.corrections.correction_set",
     "Prediction": "napari_runet.images.prediction",
     "load_model": "napari_runet.inference.segmenter",
     "segment": "napari_runet.inference.segmenter",
     "ModelCard": "napari_runet.models.card",
     "ModelStore": "napari_runet.models.store",
+    "FineTuningSettings": "napari_runet.settings",
     "SegmentationSettings": "napari_runet.settings",
+    "fine_tune": "napari_runet.training.fine_tuning",
 }
 __all__ = sorted([*_HOME_OF, "__version__"])
 

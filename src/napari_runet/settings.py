@@ -40,3 +40,55 @@ class SegmentationSettings(BaseModel):
         title="Tile size",
         description="Larger images are cut into overlapping tiles of this many pixels; by default the card's.",
     )
+
+
+class FineTuningSettings(BaseModel):
+    """How a model is fine-tuned on corrections; every default is that of one button."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seconds: float = Field(
+        default=60.0,
+        ge=1,
+        le=86_400,
+        title="Time budget (s)",
+        description="How long to train; the best so far is kept at the end.",
+    )
+    training_steps: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000,
+        title="Training steps",
+        description="Train for this many steps instead of a time, so that a run can be repeated exactly.",
+    )
+    strength: float = Field(
+        default=0.5,
+        ge=0.05,
+        le=1.0,
+        title="Strength",
+        description="How far the model may move from its old answers where nobody corrected it.",
+    )
+    held_out: float = Field(
+        default=0.2,
+        ge=0.0,
+        le=0.5,
+        title="Held out",
+        description="Share of the corrections that is never trained on and tells whether the model became better.",
+    )
+    thin_structures: bool = Field(
+        default=False,
+        title="Thin structures",
+        description="Add a term that keeps lines connected (soft clDice); it counts where regions were reviewed.",
+    )
+    seed: int = Field(default=0, ge=0, title="Seed", description="Decides crops and what is held out.")
+    device: DeviceName = Field(
+        default="auto",
+        title="Device",
+        description="Where the network trains; auto takes a GPU when there is a usable one.",
+    )
+    name: str = Field(
+        default="",
+        max_length=80,
+        title="Name",
+        description="What the new version is called; by default after the model that it starts from.",
+    )

@@ -1,0 +1,100 @@
+"""Crops around corrections, with what the old model said about them."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from napari_runet.training.losses import UNKNOWN
+from napari_runet.training.patches import Patch
+from napari_runet.training.samples import Augmentation, CropSampler, Sample
+
+MILD = Augmentation(
+    rotation=180.0,
+    smallest_scale=0.8,
+    largest_scale=1.25,
+    stretch=0.05,
+    contrast=0.2,
+    brightness=0.1,
+    colour=0.08,
+    gamma=0.2,
+    shading=0.1,
+    blur=0.6,
+    noise=0.04,
+    grey=0.0,
+)
+"""Milder than when a model is trained from nothing: the images that it is meant for are at hand."""
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectionBatch:
+    """What a training step sees.
+
+    `images` (B, C, Y, X) float32; `labels` (B, Y, X) int64 with 255 for unknown; `old` (B, classes, Y, X) float32,
+    the old model's probabilities; `untouched` (B, Y, X) bool, where nobody said anything.
+    """
+
+    images: Tensor
+    labels: Tensor
+    old: Tensor
+    untouched: Tensor
+
+    def to(self, device: str) -> "CorrectionBatch":
+        """The same on a device."""
+        images = self.images.to(device).contiguous(memory_format=torch.channels_last)
+        return CorrectionBatch(images, self.labels.to(device), self.old.to(device), self.untouched.to(device))
+
+
+class CorrectionSampler(CropSampler):
+    """Draws crops that each show a corrected pixel, the classes equally often.
+
+    Parameters
+    ----------
+    patches
+        At least one has a label.
+    size
+        Rows and columns of a crop.
+    """
+
+    def __init__(self, patches: list[Patch], size: int, augmentation: Augmentation, generator: torch.Generator) -> None:
+        self.channels = patches[0].image.shape[0]
+        # the old answers ride along as further channels, so that one grid moves both
+        stacked = [torch.cat([patch.image, patch.old, patch.untouched.half()[None]]) for patch in patches]
+        samples = [Sample(str(i), stack, patches[i].labels) for i, stack in enumerate(stacked)]
+        super().__init__(samples, size, augmentation, generator)
+        self._points = _points_by_class(patches)
+
+    def draw(self, count: int) -> CorrectionBatch:
+        """`count` crops."""
+        crops = [self._crop() for _ in range(count)]
+        stack = torch.stack([crop for crop, _ in crops])
+        labels = torch.stack([label for _, label in crops])
+        images, old, untouched = stack[:, : self.channels], stack[:, self.channels : -1], stack[:, -1] > 0.99
+        return CorrectionBatch(self._recolour(images), labels, old, untouched & (labels == UNKNOWN))
+
+    def _crop(self) -> tuple[Tensor, Tensor]:
+        points = self._points[self._integer(len(self._points))]
+        which, y, x = points[self._integer(len(points))].tolist()
+        reach = 0.3 * self.size
+        return self._warp(
+            self.samples[which], self._matrix(), y + self._uniform(-reach, reach), x + self._uniform(-reach, reach)
+        )
+
+    @staticmethod
+    def _warp_labels(labels: Tensor, grid: Tensor) -> Tensor:
+        """The nearest label: between a class and unknown there is nothing."""
+        nearest = torch.nn.functional.grid_sample(
+            labels.float()[None, None], grid, mode="nearest", padding_mode="border", align_corners=False
+        )
+        return nearest[0, 0].long()
+
+
+def _points_by_class(patches: list[Patch]) -> list[Tensor]:
+    """For each labelled class, (n, 3): patch, row and column of its pixels."""
+    points = []
+    for number, patch in enumerate(patches):
+        places = (patch.labels != UNKNOWN).nonzero()
+        classes = patch.labels[places[:, 0], places[:, 1]].long()
+        points.append(torch.cat([torch.full((len(places), 1), number), places, classes[:, None]], dim=1))
+    together = torch.cat(points)
+    return [together[together[:, 3] == k, :3] for k in sorted(set(together[:, 3].tolist()))]
