@@ -1,0 +1,151 @@
+"""The trainer: it learns, resumes exactly, and keeps what it had when something goes wrong."""
+
+import csv
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import napari_runet
+from napari_runet.models.card import ClassInfo, NetworkConfig
+from napari_runet.training.loop import Trainer, TrainingError, learning_rate_at, train
+from napari_runet.training.pairs import DataError
+from napari_runet.training.recipe import Recipe, RecipeError, read_recipe
+from napari_runet.training.samples import Augmentation
+
+
+def draw_set(folder, count, seed):
+    """Bright wavy lines on a dark, noisy ground."""
+    random = np.random.default_rng(seed)
+    for kind in ("images", "masks"):
+        (folder / kind).mkdir(parents=True)
+    y, x = np.mgrid[:96, :96]
+    for number in range(count):
+        wave = 48 + 25 * np.sin(x / random.uniform(8, 20) + random.uniform(0, 6))
+        mask = np.abs(y - wave) < 4
+        image = np.clip(70 + 90 * mask[..., None] + random.normal(0, 15, (96, 96, 3)), 0, 255)
+        Image.fromarray(image.astype(np.uint8)).save(folder / "images" / f"{number}.png")
+        Image.fromarray((255 * mask).astype(np.uint8)).save(folder / "masks" / f"{number}.png")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("drawn")
+    draw_set(folder / "train", 4, 0)
+    draw_set(folder / "val", 2, 1)
+    return folder
+
+
+def recipe(**changes):
+    fields = {
+        "id": "lines",
+        "title": "Lines",
+        "sentence": "Drawn lines.",
+        "classes": (ClassInfo(name="background", color="#000000"), ClassInfo(name="line", color="#ff0000")),
+        "network": NetworkConfig(base_channels=4, hidden_channels=8),
+        "training_steps": 6,
+        "batch_size": 2,
+        "crop_size": 32,
+        "warm_up_steps": 2,
+        "validate_every": 3,
+        "iterations": 2,
+    }
+    return Recipe.model_validate(fields | changes)
+
+
+def test_resuming_gives_what_an_uninterrupted_run_gives(data, tmp_path):
+    whole = list(train(recipe(), data, tmp_path / "whole", seed=5))
+    seen = []
+    list(train(recipe(), data, tmp_path / "parts", seed=5, stop=lambda: len(seen) == 4 or seen.append(0)))
+    resumed = list(train(recipe(), data, tmp_path / "parts", seed=5, resume=True))
+    assert [report.training_step for report in resumed] == [5, 6]
+    assert resumed[-1].loss == whole[-1].loss
+    assert resumed[-1].dice == whole[-1].dice
+    assert (tmp_path / "parts/model.safetensors").read_bytes() == (tmp_path / "whole/model.safetensors").read_bytes()
+
+
+def test_a_trained_folder_is_a_model_with_curves(data, tmp_path):
+    reports = list(train(recipe(), data, tmp_path))
+    model = napari_runet.load_model(tmp_path, device="cpu")
+    assert model.card.id == "lines" and model.card.training["training_steps"] in (3, 6)
+    measured = [report for report in reports if report.dice is not None]
+    assert model.card.metrics["val"]["dice"][-1] == round(max(report.dice[-1] for report in measured), 4)
+    with (tmp_path / "curves.csv").open() as stream:
+        assert [int(row["training_step"]) for row in csv.DictReader(stream)] == [3, 6]
+
+
+def test_another_recipe_cannot_resume(data, tmp_path):
+    list(train(recipe(), data, tmp_path))
+    before = (tmp_path / "checkpoint.pt").read_bytes()
+    with pytest.raises(TrainingError, match="another recipe"):
+        list(train(recipe(learning_rate=1e-4), data, tmp_path, resume=True))
+    assert (tmp_path / "checkpoint.pt").read_bytes() == before
+    with pytest.raises(TrainingError, match="nothing to resume"):
+        list(train(recipe(), data, tmp_path / "elsewhere", resume=True))
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoint(data, tmp_path, monkeypatch):
+    list(train(recipe(), data, tmp_path))
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def poisoned(self, count):
+        return torch.full((count, 3, 32, 32), float("nan")), torch.ones(count, 32, 32, dtype=torch.long)
+
+    monkeypatch.setattr("napari_runet.training.samples.CropSampler.batch", poisoned)
+    with pytest.raises(TrainingError, match="not a number at training step 0"):
+        list(train(recipe(), data, tmp_path))
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_data_that_cannot_be_used(data, tmp_path):
+    with pytest.raises(DataError, match="no images"):
+        list(train(recipe(), tmp_path, tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_recipes_that_cannot_be_used(tmp_path):
+    path = tmp_path / "recipe.toml"
+    with pytest.raises(RecipeError, match="cannot be read"):
+        read_recipe(path)
+    path.write_text("id = [")
+    with pytest.raises(RecipeError, match="not valid TOML"):
+        read_recipe(path)
+    path.write_text('id = "a"\ntitle = "A"\nsentence = "s"\nclasses = []\ntraining_steps = 1\nwings = 2')
+    with pytest.raises(RecipeError, match="wings"):
+        read_recipe(path)
+
+
+def test_shipped_recipes_are_valid():
+    from napari_runet.models.store import shipped_folder
+
+    paths = sorted(shipped_folder().glob("*/recipe.toml"))
+    assert [read_recipe(path).id for path in paths] == [path.parent.name for path in paths]
+    assert len(paths) >= 3
+
+
+def test_learning_rate_warms_up_and_falls():
+    rates = [learning_rate_at(recipe(training_steps=100, warm_up_steps=10, learning_rate=1.0), k) for k in range(100)]
+    assert rates[0] == pytest.approx(0.1) and rates[9] == pytest.approx(1.0)
+    assert all(a > b for a, b in zip(rates[10:], rates[11:], strict=False))
+    assert rates[-1] < 0.02
+
+
+def test_the_average_follows_the_weights(data):
+    from napari_runet.networks import build
+    from napari_runet.training.loop import card_of
+    from napari_runet.training.pairs import read_pairs
+    from napari_runet.training.samples import prepare
+
+    plan = recipe(average_decay=0.5, augmentation=Augmentation())
+    card = card_of(plan, 0, "")
+    samples = [prepare(pair, card) for pair in read_pairs(data / "train")]
+    trainer = Trainer(plan, card, build(plan.network), samples, "cpu", 0)
+    expected = {name: value.clone() for name, value in trainer.network.state_dict().items()}
+    for step in range(1, 4):
+        trainer.train_step()
+        decay = min(0.5, (1 + step) / (10 + step))
+        for name, value in trainer.network.state_dict().items():
+            expected[name] = decay * expected[name] + (1 - decay) * value
+    for name, value in trainer.averaged_network().state_dict().items():
+        torch.testing.assert_close(value, expected[name])

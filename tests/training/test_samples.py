@@ -1,0 +1,102 @@
+"""Crops: labels stay on their image under every transform, and the same seed draws the same."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from napari_runet.models.card import ClassInfo, ModelCard, NetworkConfig
+from napari_runet.training.compositing import drawn_background, paste
+from napari_runet.training.losses import UNKNOWN
+from napari_runet.training.pairs import Pair
+from napari_runet.training.samples import Augmentation, CropSampler, gaussian_blur, prepare
+
+CARD = ModelCard(
+    id="tiny",
+    title="Tiny",
+    sentence="For tests.",
+    network=NetworkConfig(),
+    classes=(ClassInfo(name="background", color="#000000"), ClassInfo(name="thing", color="#ff0000")),
+)
+PLAIN = {"contrast": 0, "brightness": 0, "colour": 0, "gamma": 0, "shading": 0, "blur": 0, "noise": 0, "grey": 0}
+
+
+def disc_pair(height=120, width=150):
+    y, x = np.mgrid[:height, :width]
+    labels = ((y - 60) ** 2 + (x - 80) ** 2 < 30**2).astype(np.uint8)
+    image = np.repeat((40 + 170 * labels)[..., None], 3, axis=-1).astype(np.uint8)
+    return Pair("disc", image, labels)
+
+
+def sampler(seed=0, **augmentation):
+    generator = torch.Generator().manual_seed(seed)
+    return CropSampler([prepare(disc_pair(), CARD)], 64, Augmentation(**augmentation), generator)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.floats(0.3, 1.0), st.floats(1.0, 3.0), st.floats(0, 180))
+def test_labels_stay_on_their_image(seed, smallest, largest, rotation):
+    """The disc is bright, so brightness tells the label, whatever the transform."""
+    crops = sampler(seed, smallest_scale=smallest, largest_scale=largest, rotation=rotation, **PLAIN)
+    images, labels = crops.batch(2)
+    assert images.shape == (2, 3, 64, 64) and labels.shape == (2, 64, 64)
+    bright = images[:, 0] > 0
+    known = labels != UNKNOWN
+    outline = gaussian_blur(bright.float()[:, None], 1.0)[:, 0]
+    away_from_it = (outline - 0.5).abs() > 0.45
+    assert ((labels == 1) == bright)[known & away_from_it].all()
+
+
+def test_unchanged_crop_is_the_image():
+    crops = sampler(flips=False, rotation=0, smallest_scale=1, largest_scale=1, stretch=0, **PLAIN)
+    image, labels = crops.batch(1)
+    sample = crops.samples[0]
+    disc = torch.from_numpy(disc_pair().labels)
+    assert labels.float().mean() > 0
+    # positions are not whole pixels, so only values away from the outline are the very same
+    assert {round(float(v), 2) for v in image[0, 0].flatten()} >= {-1.0, 1.0}
+    assert sample.labels.sum() == disc.sum()
+
+
+def test_same_seed_same_crops():
+    for one, other in zip(sampler(3).batch(4), sampler(3).batch(4), strict=True):
+        torch.testing.assert_close(one, other)
+    assert not torch.equal(sampler(3).batch(4)[0], sampler(4).batch(4)[0])
+
+
+def test_outside_the_field_of_view():
+    pair = disc_pair()
+    fov = np.zeros(pair.labels.shape, bool)
+    fov[:, :75] = True
+    pair = Pair(pair.name, pair.image, pair.labels, fov)
+    ignored, background = prepare(pair, CARD), prepare(pair, CARD, outside_fov="background")
+    assert (ignored.labels[:, 75:] == UNKNOWN).all()
+    np.testing.assert_array_equal(background.labels, pair.labels)
+
+
+@pytest.mark.parametrize("deviation", [0.5, 1.0, 2.5])
+def test_blur_against_scipy(deviation):
+    from scipy.ndimage import gaussian_filter
+
+    image = torch.rand(1, 2, 40, 40, dtype=torch.float64)
+    expected = [gaussian_filter(c.numpy(), deviation, mode="nearest", radius=max(1, round(3 * deviation))) for c in image[0]]
+    np.testing.assert_allclose(gaussian_blur(image, deviation)[0].numpy(), expected, atol=1e-6)
+
+
+def test_paste_keeps_the_object_and_its_labels():
+    labels = torch.zeros(32, 32, dtype=torch.long)
+    labels[8:24, 8:24] = 1
+    labels[0] = UNKNOWN
+    under_labels = torch.zeros(32, 32, dtype=torch.long)
+    under_labels[:, :4] = 1
+    image, under = torch.ones(3, 32, 32), -torch.ones(3, 32, 32)
+    pasted, merged = paste(image, labels, under, under_labels, softness=1.0)
+    assert (pasted[:, 12:20, 12:20] == 1).all() and (pasted[:, :4, 16:] == -1).all()
+    assert (merged[8:24, 8:24] == 1).all() and (merged[:, :4] == 1).all() and (merged != UNKNOWN).all()
+
+
+def test_drawn_backgrounds_differ_and_repeat():
+    draw = [drawn_background(3, 64, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)]
+    assert torch.equal(draw[0], draw[1]) and not torch.equal(draw[0], draw[2])
+    assert draw[0].abs().max() <= 1.5
