@@ -35,7 +35,7 @@ def photograph():
 
 
 def test_untiled_is_the_network_on_the_normalised_image(photograph):
-    card, network = tiny_model()
+    _, network = tiny_model()
     low, high = np.percentile(photograph.reshape(-1, 3), [0.5, 99.5], axis=0)
     normal = np.clip(2 * (photograph - low) / (high - low) - 1, -2, 2).astype(np.float32)
     with torch.inference_mode():
@@ -82,7 +82,6 @@ def test_fewer_iterations_are_the_first_ones(photograph):
 
 def test_a_region_has_its_own_shape_and_the_intensities_of_the_whole(photograph):
     region = Region(y=16, x=32, height=48, width=64)
-    (whole,) = run(photograph, iterations=1, tile_size=512)
     (part,) = run(photograph, iterations=1, tile_size=512, region=region)
     assert part.shape == (1, 48, 64)
     dark = photograph.copy()

@@ -1,5 +1,7 @@
 """Tiles cover the plane, and their weights add up to one."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -24,7 +26,7 @@ def test_spans_have_one_length_and_overlap_enough(length, size, overlap):
     parts = spans(length, size, overlap)
     assert parts[0][0] == 0 and parts[-1][1] == length
     assert {stop - start for start, stop in parts} == {min(length, size)}
-    for (_, stop), (start, _) in zip(parts, parts[1:], strict=False):
+    for (_, stop), (start, _) in pairwise(parts):
         assert stop - start >= overlap
 
 

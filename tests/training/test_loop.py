@@ -1,6 +1,7 @@
 """The trainer: it learns, resumes exactly, and keeps what it had when something goes wrong."""
 
 import csv
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -127,7 +128,7 @@ def test_shipped_recipes_are_valid():
 def test_learning_rate_warms_up_and_falls():
     rates = [learning_rate_at(recipe(training_steps=100, warm_up_steps=10, learning_rate=1.0), k) for k in range(100)]
     assert rates[0] == pytest.approx(0.1) and rates[9] == pytest.approx(1.0)
-    assert all(a > b for a, b in zip(rates[10:], rates[11:], strict=False))
+    assert all(a > b for a, b in pairwise(rates[10:]))
     assert rates[-1] < 0.02
 
 

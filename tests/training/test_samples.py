@@ -80,7 +80,8 @@ def test_blur_against_scipy(deviation):
     from scipy.ndimage import gaussian_filter
 
     image = torch.rand(1, 2, 40, 40, dtype=torch.float64)
-    expected = [gaussian_filter(c.numpy(), deviation, mode="nearest", radius=max(1, round(3 * deviation))) for c in image[0]]
+    radius = max(1, round(3 * deviation))
+    expected = [gaussian_filter(c.numpy(), deviation, mode="nearest", radius=radius) for c in image[0]]
     np.testing.assert_allclose(gaussian_blur(image, deviation)[0].numpy(), expected, atol=1e-6)
 
 
