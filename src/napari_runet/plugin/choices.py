@@ -1,0 +1,150 @@
+"""What is to be segmented and with which model: follows the viewer, and says what stands in the way."""
+
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from napari.layers import Image
+
+from napari_runet.images.image_input import ImageError
+from napari_runet.models.store import ModelStore
+from napari_runet.plugin.layers import images_in, owner_of, results_of
+from napari_runet.plugin.reading import Reading, Source, read_layer, why_not
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+    from napari_runet.images.axes import Axes
+    from napari_runet.models.store import StoredModel
+    from napari_runet.plugin.session import Session
+
+
+class Choices:
+    """Keeps a session's image, reading, model and obstacle up to date.
+
+    Parameters
+    ----------
+    viewer, session
+        What is followed, and what is kept up to date.
+    store
+        Where models are found.
+    """
+
+    def __init__(self, viewer: "ViewerModel", session: "Session", store: ModelStore | None = None) -> None:
+        self._viewer = viewer
+        self._session = session
+        self._store = store or ModelStore()
+        self._readings: WeakKeyDictionary[Image, Reading] = WeakKeyDictionary()
+        self._refused: dict[str, str] = {}
+
+    # The image
+
+    def follow(self) -> None:
+        """Take the active layer's image, unless one is pinned; keep the last one where the active layer has none."""
+        session = self._session
+        images = images_in(self._viewer)
+        if not any(session.image is image for image in images):
+            session.image, session.pinned = None, False
+        if not session.pinned:
+            active = self._viewer.layers.selection.active
+            owner = owner_of(self._viewer, active)
+            wanted = owner.image if owner is not None else active
+            if any(wanted is image for image in images):
+                session.image = wanted
+            elif session.image is None and images:
+                session.image = images[-1]
+        self.look_again()
+
+    def choose_image(self, image: Image) -> None:
+        """Take an image and keep it, whichever layer becomes active."""
+        self._session.image, self._session.pinned = image, True
+        self.look_again()
+
+    def pin(self, pinned: bool) -> None:
+        """Keep the present image, or follow the active layer again."""
+        self._session.pinned = pinned
+        self.follow()
+
+    def source(self, image: Image) -> Source:
+        """How an image is read at the plane shown; an `ImageError` when it cannot be."""
+        return read_layer(image, self._viewer.dims.point, self._readings.get(image))
+
+    def reading(self, image: Image) -> Reading:
+        """What a person chose for an image instead of the guess."""
+        return self._readings.get(image, Reading())
+
+    def read_as(self, image: Image, axes: "Axes | None" = None, level: int | None = None) -> None:
+        """Read an image in another way; None leaves that part to the guess."""
+        self._readings[image] = Reading(axes, level)
+        self.look_again()
+
+    # The model
+
+    def list_models(self) -> None:
+        """Look for models, and keep the chosen one where it is still there."""
+        session = self._session
+        session.models = tuple(self._store.models())
+        session.model_problems = tuple(self._store.problems())
+        chosen = session.model.card.id if session.model is not None else None
+        fitting = [model for model in session.models if model.card.id == chosen]
+        model = next(iter(fitting or session.models), None)
+        if model != session.model:
+            session.model = model
+        self.look_again()
+
+    def choose_model(self, model: "StoredModel") -> None:
+        """Segment with this model from now on."""
+        self._refused.pop(str(model.folder), None)
+        self._session.model = model
+        self.look_again()
+
+    def refuse_model(self, folder: str, reason: str) -> None:
+        """Remember that the engine could not load a model."""
+        self._refused[folder] = reason
+        self.look_again()
+
+    # What stands in the way
+
+    def look_again(self) -> None:
+        """Bring description, obstacle and the masks on show up to date."""
+        session = self._session
+        if session.image is None:
+            session.description = ""
+            session.results = None
+            session.obstacle = self._no_image()
+            return
+        try:
+            source = self.source(session.image)
+        except ImageError as error:
+            session.description, session.obstacle = "", str(error)
+        else:
+            session.description = source.description
+            session.obstacle = self._obstacle(source)
+        if session.results is None or session.results.image is not session.image or not session.results.all():
+            session.results = results_of(self._viewer, session.image)
+
+    def _obstacle(self, source: Source) -> str:
+        model = self._session.model
+        if model is None:
+            problems = " ".join(self._session.model_problems)
+            return f"There is no model to segment with. {problems}".strip()
+        refused = self._refused.get(str(model.folder))
+        return refused or why_not(source, model.card)
+
+    def _no_image(self) -> str:
+        if not self._viewer.layers:
+            return "No image is open; open one, or a sample from File > Open Sample > Recurrent U-Net."
+        return "There is no Image layer; a model needs one, not labels or shapes."
+
+    def ready_images(self) -> tuple[list[Image], list[str]]:
+        """All open images that the chosen model can segment, and a sentence for each that it cannot."""
+        ready, reasons = [], []
+        for image in images_in(self._viewer):
+            try:
+                reason = self._obstacle(self.source(image))
+            except ImageError as error:
+                reason = str(error)
+            if reason:
+                reasons.append(reason)
+            else:
+                ready.append(image)
+        return ready, reasons

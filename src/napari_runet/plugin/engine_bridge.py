@@ -1,0 +1,92 @@
+"""The engine's client for the GUI thread: its events arrive as a Qt signal."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QObject, Qt, Signal  # type: ignore[attr-defined]
+
+from napari_runet.engine.client import EngineClient
+from napari_runet.engine.messages import Event, IterationDone
+from napari_runet.plugin.results import keep
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from napari_runet.engine.client import Plane
+    from napari_runet.images.image_input import Region
+    from napari_runet.settings import SegmentationSettings
+
+
+class EngineBridge(QObject):
+    """Owns the client of one worker process; may be closed and started again.
+
+    Signals
+    -------
+    event
+        Each event, and for `IterationDone` its probabilities, (K, Y, X) uint8 (None with other events); on the
+        GUI thread.
+    """
+
+    event = Signal(object, object)
+    _arrived = Signal(object, object, object)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._client: EngineClient | None = None
+        self._arrived.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
+
+    @property
+    def worker_pid(self) -> int | None:
+        """Process number of the worker, None when none runs."""
+        return self._client.worker_pid if self._client is not None else None
+
+    def start(self) -> EngineClient:
+        """Start the client and its worker where they do not run."""
+        if self._client is None:
+            inbox = _Inbox(self)
+            self._client = inbox.client
+            self._client.start()
+        return self._client
+
+    def load_model(self, folder: Path, device: str) -> str:
+        """Have the worker load a model; returns the request's id."""
+        return self.start().load_model(folder, device)
+
+    def segment(
+        self, plane: "Plane", *, folder: Path, name: str, settings: "SegmentationSettings", region: "Region | None"
+    ) -> str:
+        """Have one plane segmented; see `EngineClient.segment`."""
+        return self.start().segment(plane, folder=folder, name=name, settings=settings, region=region)
+
+    def cancel(self, request_id: str) -> None:
+        """Ask for a request to stop; asked twice, the worker is killed and started again."""
+        if self._client is not None:
+            self._client.cancel(request_id)
+
+    def release(self, request_id: str) -> None:
+        """Let the files of a request go; arrays that were read stay valid."""
+        if self._client is not None:
+            self._client.release(request_id)
+
+    def close(self) -> None:
+        """End the worker; no event comes after this."""
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def _deliver(self, client: EngineClient, event: Event, foreground: "npt.NDArray[np.uint8] | None") -> None:
+        if client is self._client:  # else it was closed after this was sent
+            self.event.emit(event, foreground)
+
+
+class _Inbox:
+    """Receives one client's events on its thread, reads what belongs to them, and hands them to the GUI thread."""
+
+    def __init__(self, bridge: EngineBridge) -> None:
+        self._bridge = bridge
+        self.client = EngineClient(self)
+
+    def __call__(self, event: Event) -> None:
+        foreground = keep(self.client.read(event.foreground)) if isinstance(event, IterationDone) else None
+        self._bridge._arrived.emit(self.client, event, foreground)

@@ -1,0 +1,182 @@
+"""Going through the iterations, seeing what changed, and taking masks away."""
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QSize, Qt, QTimer
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QPushButton, QSlider, QToolButton, QWidget
+
+from napari_runet.plugin.layers import CHANGE_COLORS
+from napari_runet.plugin.widgets import SPACING, column, icon, icon_button, quiet, title_label
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_runet.plugin.plot import IterationPlot
+    from napari_runet.plugin.session import Session
+    from napari_runet.plugin.stepping import Stepping
+
+_PLAY_MS = 700
+_SETTLE_MS = 250
+
+
+class IterationsSection(QWidget):
+    """Slider and buttons for the iterations of the masks on show.
+
+    Parameters
+    ----------
+    session, stepping
+        The state, and what shows iterations.
+    edit_copy, confidence, save
+        What the buttons do.
+    """
+
+    def __init__(
+        self,
+        session: "Session",
+        stepping: "Stepping",
+        *,
+        edit_copy: "Callable[[], object]",
+        confidence: "Callable[[], object]",
+        save: "Callable[[], object]",
+    ) -> None:
+        super().__init__()
+        self._session, self._stepping = session, stepping
+        self._colors = ("#262930", "#f0f1f2")
+        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider.setMinimum(1)
+        self.slider.setPageStep(1)
+        self.slider.setTickPosition(QSlider.TickPosition.TicksBelow)
+        self.slider.setTickInterval(1)
+        self.slider.setAccessibleName("Iteration")
+        self.slider.valueChanged.connect(stepping.show)
+        self.count = QLabel()
+        self.buttons: dict[str, QToolButton] = {
+            "first": icon_button("First iteration", lambda: stepping.show(1)),
+            "previous": icon_button("Previous iteration", lambda: stepping.step(-1)),
+            "play": icon_button("Play the iterations", self.toggle_play),
+            "next": icon_button("Next iteration", lambda: stepping.step(1)),
+            "last": icon_button("Last iteration", lambda: stepping.show(stepping.count)),
+        }
+        self.changes = QCheckBox("Show what changed")
+        self.changes.setToolTip("Draw the pixels that flipped since the iteration before.")
+        self.changes.toggled.connect(stepping.show_changes)
+        self.legend = QLabel(
+            f'<span style="color:{CHANGE_COLORS[1]}">■</span> added '
+            f'<span style="color:{CHANGE_COLORS[2]}">■</span> removed'
+        )
+        self.edit_copy = _button(
+            "Edit a copy", "Paint on a Labels layer of your own; no prediction writes to it.", edit_copy
+        )
+        self.confidence = _button("Confidence", "Open the confidence of the shown iteration as an image.", confidence)
+        self.save = _button("Save masks…", "Save masks as TIFF or PNG.", save)
+        self.plot: IterationPlot | None = None
+        self._play, self._settle = QTimer(self), QTimer(self)
+        self._play.setInterval(_PLAY_MS)
+        self._play.timeout.connect(stepping.show_next_in_turn)
+        self._settle.setSingleShot(True)
+        self._settle.timeout.connect(self._settled)
+        self._lay_out()
+        self._connect()
+        self.refresh()
+
+    def _lay_out(self) -> None:
+        slider, buttons, changes = QHBoxLayout(), QHBoxLayout(), QHBoxLayout()
+        for row in (slider, buttons, changes):
+            row.setSpacing(SPACING)
+        slider.addWidget(self.slider, 1)
+        slider.addWidget(self.count)
+        buttons.addStretch(1)
+        for step_button in self.buttons.values():
+            buttons.addWidget(step_button)
+        buttons.addStretch(1)
+        changes.addWidget(self.changes)
+        changes.addStretch(1)
+        changes.addWidget(self.legend)
+        actions = QGridLayout()
+        actions.setSpacing(SPACING)
+        for position, button in enumerate((self.edit_copy, self.confidence, self.save)):
+            actions.addWidget(button, 0, position)
+        self._layout = column()
+        self._layout.addWidget(title_label("Iterations"))
+        for part in (slider, buttons, changes, actions):
+            self._layout.addLayout(part)
+        self.setLayout(self._layout)
+
+    def _connect(self) -> None:
+        events = self._session.events
+        for event in (events.results, events.revision, events.shown, events.changes_shown):
+            event.connect(self.refresh)
+        for event in (events.results, events.revision, events.shown, events.settings):
+            event.connect(self._unsettle)
+        events.playing.connect(self._set_playing)
+
+    def _unsettle(self) -> None:
+        self._settle.start(_SETTLE_MS)
+
+    def _settled(self) -> None:
+        """When nothing has moved for a while: bring hidden layers up to date, one at a time, and the plot."""
+        if self._stepping.catch_up():
+            self._settle.start(0)
+        else:
+            self._draw_plot()
+
+    def refresh(self) -> None:
+        """Show which iteration is on show, of how many."""
+        count, shown = self._stepping.count, self._session.shown
+        with quiet(self.slider, self.changes):
+            self.slider.setMaximum(max(1, count))
+            self.slider.setValue(max(1, shown))
+            self.changes.setChecked(self._session.changes_shown)
+        self.count.setText(f"{shown} of {count}" if count else "none yet")
+        self.legend.setVisible(self._session.changes_shown)
+        for name, button in self.buttons.items():
+            backwards = name in ("first", "previous")
+            button.setEnabled(count > 1 and (name == "play" or (shown > 1 if backwards else shown < count)))
+        for widget in (self.slider, self.changes, self.edit_copy, self.confidence, self.save):
+            widget.setEnabled(count > 0)
+
+    def toggle_play(self) -> None:
+        """Play the iterations one after the other, or stop."""
+        self._session.playing = not self._session.playing and self._stepping.count > 1
+
+    def _set_playing(self, playing: bool) -> None:
+        if playing:
+            self._play.start()
+        else:
+            self._play.stop()
+        self.buttons["play"].setToolTip("Stop" if playing else "Play the iterations")
+        self.buttons["play"].setIcon(icon("pause" if playing else "play", self._colors[1]))
+
+    def set_colors(self, background: str, text: str) -> None:
+        """Take the theme's colours."""
+        self._colors = (background, text)
+        for name, button in self.buttons.items():
+            shown = "pause" if name == "play" and self._session.playing else name
+            button.setIcon(icon(shown, text))
+            button.setIconSize(QSize(16, 16))
+        if self.plot is not None:
+            self.plot.set_colors(background, text)
+
+    def _draw_plot(self) -> None:
+        results = self._session.results
+        if results is None or not len(results.result):
+            if self.plot is not None:
+                self.plot.setVisible(False)
+            return
+        if self.plot is None:
+            from napari_runet.plugin.plot import IterationPlot  # costs half a second: not when the panel opens
+
+            self.plot = IterationPlot()
+            self.plot.set_colors(*self._colors)
+            self._layout.insertWidget(4, self.plot)
+        self.plot.setVisible(True)
+        result = results.result
+        confidence = [iteration.mean_confidence for iteration in result.iterations]
+        self.plot.draw(result.changed_pixels(), confidence, self._session.shown)
+
+
+def _button(text: str, tip: str, pressed: "Callable[[], object]") -> QPushButton:
+    button = QPushButton(text)
+    button.setToolTip(tip)
+    button.clicked.connect(lambda: pressed())
+    return button

@@ -1,0 +1,46 @@
+"""Keys on our Labels layers: bound in code, and changed in napari's preferences."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from napari.settings import get_plugin_settings
+
+if TYPE_CHECKING:
+    from napari.layers import Labels
+
+PLUGIN = "napari-runet"
+Actions = dict[str, Callable[[], None]]
+"""What each key of the manifest's configuration "keys" does."""
+
+
+def key_settings() -> Any:
+    """The keys as set in napari's preferences: an evented object with a field for each action."""
+    return get_plugin_settings(PLUGIN).keys
+
+
+def bind(layer: "Labels", actions: Actions) -> list[str]:
+    """Bind the keys as they are set to a layer, instead of those bound before.
+
+    Returns
+    -------
+    A sentence for each key that napari does not understand.
+    """
+    settings = key_settings()
+    layer.keymap.clear()
+    problems = []
+    for name, action in actions.items():
+        key = str(getattr(settings, name)).strip()
+        if not key:
+            continue
+        try:
+            layer.bind_key(key, _ignoring_layer(action), overwrite=True)
+        except (ValueError, TypeError, KeyError):
+            problems.append(f"{key!r} is no key that napari knows; change it in Preferences > Recurrent U-Net.")
+    return problems
+
+
+def _ignoring_layer(action: Callable[[], None]) -> Callable[[Any], None]:
+    def press(_layer: Any) -> None:
+        action()
+
+    return press

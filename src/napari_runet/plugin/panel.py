@@ -1,0 +1,260 @@
+"""The panel: composes the sections, and connects them with the viewer and the engine."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+from weakref import WeakSet
+
+from napari.qt.threading import thread_worker
+from napari.utils.theme import get_theme
+from qtpy.QtCore import QEvent, Qt
+from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+
+from napari_runet.plugin import keys
+from napari_runet.plugin.choices import Choices
+from napari_runet.plugin.engine_bridge import EngineBridge
+from napari_runet.plugin.image_section import ImageSection
+from napari_runet.plugin.iterations_section import IterationsSection
+from napari_runet.plugin.model_section import ModelSection
+from napari_runet.plugin.options_section import OptionsSection
+from napari_runet.plugin.save_dialog import SaveDialog
+from napari_runet.plugin.saving import write_all
+from napari_runet.plugin.segment_section import SegmentSection
+from napari_runet.plugin.segmentation import Segmentation
+from napari_runet.plugin.session import Notice, Session
+from napari_runet.plugin.stepping import Stepping
+from napari_runet.plugin.widgets import column, fold
+
+if TYPE_CHECKING:
+    import napari
+    from napari.layers import Image, Labels
+    from qtpy.QtGui import QShowEvent
+
+    from napari_runet.plugin.saving import MaskFile
+
+WIDTH = 320
+
+
+class Panel(QWidget):
+    """Segments the images of a viewer.
+
+    A program presses Segment by `segment_now`, and knows by ``panel.session``: the run is over when
+    ``session.activity.stage`` is "idle" (watch ``session.events.activity``), and has failed when
+    ``session.notice.kind`` is "error"; the sentence is ``session.notice.text``.
+
+    Parameters
+    ----------
+    viewer
+        The viewer that it is docked in.
+    """
+
+    def __init__(self, viewer: "napari.viewer.Viewer") -> None:
+        super().__init__()
+        self._viewer = viewer
+        self.session = Session()
+        self.choices = Choices(viewer, self.session)
+        self.stepping = Stepping(viewer, self.session)
+        self.engine = EngineBridge(self)
+        self.segmentation = Segmentation(viewer, self.session, self.choices, self.stepping, self.engine)
+        self._bound: WeakSet[Labels] = WeakSet()
+        self._saving: object | None = None
+        self._folder = Path.home()
+        self._make_sections()
+        self._lay_out()
+        self._follow_viewer()
+        self._follow_session()
+        self.choices.list_models()
+        self.choices.follow()
+        self._take_theme()
+        close = self.engine.close
+        self.destroyed.connect(lambda: close())
+
+    # What people, and programs, do
+
+    def segment_now(self) -> bool:
+        """Segment the chosen image, as the large button does; False when that cannot be done now.
+
+        ``session.obstacle`` then says why, unless a run is under way.
+        """
+        self.choices.look_again()
+        if self.session.obstacle or self.session.image is None:
+            return False
+        return self.segmentation.segment([self.session.image])
+
+    def segment_all(self) -> bool:
+        """Segment all open images one after the other; those that cannot be are named in ``session.notice``."""
+        images, reasons = self.choices.ready_images()
+        if not images:
+            text = " ".join(reasons) or self.session.obstacle
+            self.session.notice = Notice(text, "error")
+            return False
+        return self.segmentation.segment(images, left_out=reasons)
+
+    def edit_a_copy(self) -> "Labels | None":
+        """Add an editable layer that starts as the iteration on show, and select it for painting."""
+        results = self.session.results
+        if results is None or not self.session.shown:
+            return None
+        layer = results.editable_copy(self.session.shown)
+        self._viewer.layers.selection.active = layer
+        layer.mode = "paint"
+        return layer
+
+    def show_confidence(self) -> "Image | None":
+        """Open the confidence of the iteration on show as an Image layer."""
+        results = self.session.results
+        return results.show_confidence(self.session.shown) if results is not None and self.session.shown else None
+
+    def ask_where_to_save(self) -> None:
+        """Open the dialog that saves masks."""
+        results = self.session.results
+        if results is None or not self.session.shown:
+            return
+        dialog = SaveDialog(results, self.stepping.all_results(), self.session.shown, self._folder, self)
+        if dialog.exec():
+            self._folder = Path(dialog.folder.text()).expanduser()
+            self.save(dialog.files())
+
+    def save(self, files: "list[MaskFile]") -> None:
+        """Write masks on a thread; the notice then says where they are, or what went wrong."""
+
+        def done(paths: "list[Path]") -> None:
+            what = paths[0].name if len(paths) == 1 else f"{len(paths)} masks"
+            self.session.notice = Notice(f"Saved {what} in {paths[0].parent}.")
+
+        def failed(error: Exception) -> None:
+            self.session.notice = Notice(f"The masks were not all saved: {error}", "error")
+
+        @thread_worker(ignore_errors=True)  # type: ignore[untyped-decorator]
+        def write() -> "list[Path]":
+            return list(write_all(files))
+
+        worker = write()
+        worker.returned.connect(done)
+        worker.errored.connect(failed)
+        self._saving = worker
+        worker.start()
+
+    # How it is put together
+
+    def _make_sections(self) -> None:
+        self.image_section = ImageSection(self._viewer, self.session, self.choices)
+        self.model_section = ModelSection(self.session, self.choices)
+        self.segment_section = SegmentSection(
+            self.session, self.segment_now, self.segment_all, self.segmentation.cancel
+        )
+        self.options_section = OptionsSection(self._viewer, self.session, self.stepping.set_threshold)
+        self.iterations_section = IterationsSection(
+            self.session,
+            self.stepping,
+            edit_copy=self.edit_a_copy,
+            confidence=self.show_confidence,
+            save=self.ask_where_to_save,
+        )
+        self.options_fold = fold("Options", self.options_section, "options")
+
+    def _lay_out(self) -> None:
+        content = QWidget()
+        inner = column(margins=8)
+        sections = (
+            self.image_section,
+            self.model_section,
+            self.segment_section,
+            self.options_fold,
+            self.iterations_section,
+        )
+        for position, section in enumerate(sections):
+            if position:
+                inner.addSpacing(4)
+            inner.addWidget(section)
+        inner.addStretch(1)
+        content.setLayout(inner)
+        self.scroll_area = QScrollArea()
+        self.scroll_area.setWidgetResizable(True)
+        self.scroll_area.setFrameShape(QFrame.Shape.NoFrame)
+        self.scroll_area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.scroll_area.setWidget(content)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.scroll_area)
+        self.setMinimumWidth(WIDTH)
+
+    def _follow_viewer(self) -> None:
+        layers = self._viewer.layers
+        layers.selection.events.active.connect(self._on_selected)
+        for event in (layers.events.inserted, layers.events.removed):
+            event.connect(self._on_layers)
+        self._viewer.dims.events.current_step.connect(self._on_dims)
+        self._viewer.events.theme.connect(self._take_theme)
+
+    def _unfollow_viewer(self) -> None:
+        layers = self._viewer.layers
+        layers.selection.events.active.disconnect(self._on_selected)
+        for event in (layers.events.inserted, layers.events.removed):
+            event.disconnect(self._on_layers)
+        self._viewer.dims.events.current_step.disconnect(self._on_dims)
+        self._viewer.events.theme.disconnect(self._take_theme)
+
+    def _follow_session(self) -> None:
+        events = self.session.events
+        events.results.connect(self.stepping.look)
+        events.results.connect(self._bind_keys)
+        events.revision.connect(self._bind_keys)
+        events.model.connect(self._warm_up)
+        for name in ("previous", "next", "first", "last", "play", "changes"):
+            getattr(keys.key_settings().events, name).connect(self._rebind_keys)
+
+    def _on_selected(self) -> None:
+        self.choices.follow()
+
+    def _on_dims(self) -> None:
+        self.choices.look_again()
+
+    def _on_layers(self) -> None:
+        self.choices.follow()
+        self.image_section.refresh()
+        self.options_section.list_shapes()
+
+    def _warm_up(self) -> None:
+        if self.isVisible():
+            self.segmentation.warm_up()
+
+    def _take_theme(self) -> None:
+        theme = get_theme(self._viewer.theme)
+        self.iterations_section.set_colors(theme.background.as_hex(), theme.text.as_hex())
+
+    # Keys
+
+    def _bind_keys(self) -> None:
+        for layer in self.stepping.iteration_layers():
+            if layer not in self._bound:
+                self._bound.add(layer)
+                keys.bind(layer, self._key_actions())
+
+    def _rebind_keys(self) -> None:
+        self._bound.clear()
+        self._bind_keys()
+
+    def _key_actions(self) -> keys.Actions:
+        return {
+            "previous": lambda: self.stepping.step(-1),
+            "next": lambda: self.stepping.step(1),
+            "first": lambda: self.stepping.show(1),
+            "last": lambda: self.stepping.show(self.stepping.count),
+            "play": self.iterations_section.toggle_play,
+            "changes": lambda: self.stepping.show_changes(not self.session.changes_shown),
+        }
+
+    # Coming and going
+
+    def showEvent(self, event: "QShowEvent | None") -> None:  # noqa: N802
+        """Start the worker when the panel is seen first."""
+        super().showEvent(event)
+        self.engine.start()
+        self.segmentation.warm_up()
+
+    def event(self, event: QEvent | None) -> bool:
+        """End the worker when napari takes the panel out of its dock."""
+        if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            self.segmentation.abandon()
+            self.engine.close()
+        return bool(super().event(event))

@@ -1,0 +1,88 @@
+"""Where a mask lies: exactly on the pixels of the image plane that it was computed from."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from napari.utils.transforms import Affine
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+
+    from napari_runet.images.image_input import Region
+    from napari_runet.plugin.reading import Source
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Placement:
+    """How a plane becomes a layer over its image.
+
+    Parameters
+    ----------
+    letters
+        What each dimension of the layer is.
+    channels
+        Length of the channel dimension, where the layer keeps one.
+    transform
+        Arguments of a layer: scale, translate, rotate, shear, affine, units and axis_labels.
+    """
+
+    letters: str
+    channels: int
+    transform: dict[str, Any]
+
+    def lift(self, plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """A view of a (Y, X) plane with the layer's dimensions: length 1 along a stack, repeated along channels."""
+        rows_first = self.letters.index("Y") < self.letters.index("X")
+        view = plane if rows_first else plane.T
+        view = view[tuple(slice(None) if letter in "YX" else np.newaxis for letter in self.letters)]
+        shape = tuple(
+            self.channels if letter == "C" else length
+            for letter, length in zip(self.letters, view.shape, strict=True)
+        )
+        return view if shape == view.shape else np.broadcast_to(view, shape)
+
+
+def place(layer: "Image", source: "Source", region: "Region | None" = None) -> Placement:
+    """Find the transform that puts a mask of `source` (or of a box of it) where its pixels are.
+
+    The dimensions are those of the image. A leading channel dimension is left out where the image's transform
+    keeps it apart from the others; elsewhere napari, which aligns the last dimensions of all layers, would
+    shift the mask, and the mask is repeated along the channels instead.
+    """
+    local = Affine(scale=layer.scale, rotate=layer.rotate, shear=layer.shear, translate=layer.translate)
+    world = layer.affine
+    origin = _origin(source, region)
+    translate = np.asarray(local(origin * np.asarray(source.factors)))
+    scale = np.asarray(layer.scale) * np.asarray(source.factors)
+    drop = source.letters[0] == "C" and _first_is_apart(local) and _first_is_apart(world)
+    kept = list(range(1 if drop else 0, layer.ndim))
+    part, outer = (local.set_slice(kept), world.set_slice(kept)) if drop else (layer, world)
+    transform = {
+        "scale": scale[kept],
+        "translate": translate[kept],
+        "rotate": np.asarray(part.rotate),
+        "shear": np.asarray(part.shear),
+        "affine": np.asarray(outer.affine_matrix),
+        "units": tuple(layer.units[axis] for axis in kept),
+        "axis_labels": tuple(layer.axis_labels[axis] for axis in kept),
+    }
+    channel = source.letters.find("C")
+    channels = int(source.input.array.shape[channel]) if channel >= 0 else 1
+    return Placement("".join(source.letters[axis] for axis in kept), channels, transform)
+
+
+def _origin(source: "Source", region: "Region | None") -> npt.NDArray[np.float64]:
+    """Data coordinates, in the source's level, of the mask's first pixel."""
+    planes = dict(zip(source.input.axes.plane_axes, source.index, strict=True))
+    corner = {"Y": region.y, "X": region.x} if region is not None else {}
+    return np.array(
+        [planes.get(axis, corner.get(letter, 0)) for axis, letter in enumerate(source.letters)], dtype=float
+    )
+
+
+def _first_is_apart(transform: Affine) -> bool:
+    """Whether the first dimension is mixed with no other."""
+    matrix = np.asarray(transform.linear_matrix)
+    return not matrix[0, 1:].any() and not matrix[1:, 0].any()

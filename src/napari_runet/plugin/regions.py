@@ -1,0 +1,124 @@
+"""Which part of the plane is segmented: all, what is in view, or what a Shapes layer encloses."""
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from skimage.draw import polygon2mask
+
+from napari_runet.images.image_input import ImageError, Region
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image, Shapes
+
+    from napari_runet.plugin.reading import Source
+
+RegionKind = Literal["whole", "view", "shapes"]
+REGION_TITLES: dict[RegionKind, str] = {
+    "whole": "Whole image",
+    "view": "What is in view",
+    "shapes": "Inside the shapes of a layer",
+}
+
+
+def region_of(
+    kind: RegionKind, viewer: "ViewerModel", layer: "Image", source: "Source", shapes: "Shapes | None"
+) -> Region | None:
+    """The region of `source` that is meant; None for the whole plane.
+
+    Raises
+    ------
+    ImageError
+        When it is empty, or cannot be told.
+    """
+    if kind == "whole":
+        return None
+    if kind == "view":
+        return _in_view(viewer, layer, source)
+    if shapes is None or shapes not in viewer.layers:
+        raise ImageError("No Shapes layer is chosen; draw a shape around what shall be segmented and choose its layer.")
+    return _inside(shapes, viewer, layer, source)
+
+
+def _in_view(viewer: "ViewerModel", layer: "Image", source: "Source") -> Region:
+    if viewer.dims.ndisplay != 2:
+        raise ImageError("What is in view can only be told in the 2D view; switch to it, or segment the whole image.")
+    low, high = layer.corner_pixels.astype(float)
+    if layer.multiscale:
+        factors = np.asarray(layer.downsample_factors)[layer.data_level] / np.asarray(source.factors)
+        low, high = low * factors, (high + 1) * factors - 1
+    spans = []
+    hidden = set(viewer.dims.not_displayed)
+    offset = viewer.dims.ndim - layer.ndim
+    for axis, length in _sides(source):
+        if axis + offset in hidden:
+            spans.append((0, length))
+        else:
+            spans.append((max(0, int(np.floor(low[axis]))), min(length, int(np.ceil(high[axis])) + 1)))
+    return _box(spans, "Nothing of the image is in view; move back to it, or segment the whole image.")
+
+
+def _sides(source: "Source") -> list[tuple[int, int]]:
+    return list(zip(source.input.axes.spatial, source.input.plane_shape, strict=True))
+
+
+def _box(spans: list[tuple[int, int]], if_empty: str) -> Region:
+    (top, bottom), (left, right) = spans
+    if bottom <= top or right <= left:
+        raise ImageError(if_empty)
+    return Region(top, left, bottom - top, right - left)
+
+
+def _inside(shapes: "Shapes", viewer: "ViewerModel", layer: "Image", source: "Source") -> Region:
+    """The bounding box of all areas of a Shapes layer, with a mask of what they enclose."""
+    outlines = []
+    for vertices, kind in zip(shapes.data, shapes.shape_type, strict=True):
+        if kind in ("rectangle", "polygon", "ellipse"):
+            corners = _ellipse(np.asarray(vertices)) if kind == "ellipse" else np.asarray(vertices)
+            outline = _to_plane(corners, shapes, viewer, layer, source)
+            if outline is not None:
+                outlines.append(outline)
+    nothing = f"{shapes.name} encloses nothing of the image; draw a rectangle, an ellipse or a polygon on it."
+    if not outlines:
+        raise ImageError(nothing)
+    points = np.concatenate(outlines)
+    spans = [
+        (max(0, int(np.floor(points[:, side].min()))), min(length, int(np.ceil(points[:, side].max())) + 1))
+        for side, (_, length) in enumerate(_sides(source))
+    ]
+    box = _box(spans, nothing)
+    mask = np.zeros((box.height, box.width), bool)
+    for outline in outlines:
+        mask |= polygon2mask(mask.shape, outline - (box.y, box.x))  # type: ignore[no-untyped-call]
+    if not mask.any():
+        raise ImageError(nothing)
+    return Region(box.y, box.x, box.height, box.width, mask)
+
+
+def _ellipse(corners: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The outline of an ellipse that napari gives by the corners of its box."""
+    centre = corners.mean(axis=0)
+    first, second = (corners[1] - corners[0]) / 2, (corners[3] - corners[0]) / 2
+    angles = np.linspace(0, 2 * np.pi, 180, endpoint=False)[:, np.newaxis]
+    outline: npt.NDArray[Any] = centre + np.cos(angles) * first + np.sin(angles) * second
+    return outline
+
+
+def _to_plane(
+    vertices: npt.NDArray[Any], shapes: "Shapes", viewer: "ViewerModel", layer: "Image", source: "Source"
+) -> npt.NDArray[np.float64] | None:
+    """Vertices as (N, 2) rows and columns of the source's plane; None for a shape on another plane."""
+    ndim = max(layer.ndim, shapes.ndim, len(viewer.dims.point))
+    here = np.zeros(ndim)
+    here[ndim - len(viewer.dims.point) :] = viewer.dims.point
+    placed = []
+    for vertex in vertices:
+        world = here.copy()
+        world[ndim - shapes.ndim :] = shapes.data_to_world(vertex)
+        placed.append(np.asarray(layer.world_to_data(world[ndim - layer.ndim :])) / np.asarray(source.factors))
+    points = np.array(placed)
+    for axis, shown in zip(source.input.axes.plane_axes, source.index, strict=True):
+        if not np.all(np.round(points[:, axis]) == shown):
+            return None
+    return points[:, list(source.input.axes.spatial)]

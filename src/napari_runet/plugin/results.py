@@ -1,0 +1,136 @@
+"""What a run computed, kept so that masks can be made from it again without the network."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_runet.images.thresholding import labels_from
+
+if TYPE_CHECKING:
+    from napari_runet.images.image_input import Region
+    from napari_runet.models.card import ModelCard
+    from napari_runet.plugin.reading import Source
+
+KEPT_IN_MEMORY = 1 << 24
+"""Probabilities of planes with more pixels than this are memory-mapped on disk."""
+
+RunState = Literal["running", "complete", "stopped", "failed"]
+
+
+def keep(foreground: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """(K, Y, X) uint8 probabilities where they stay: copied into memory, or, for large planes, in their file.
+
+    A mapped file stays readable after the engine has removed its name.
+    """
+    small = foreground.shape[-2] * foreground.shape[-1] <= KEPT_IN_MEMORY
+    return np.array(foreground) if small else foreground
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IterationResult:
+    """One iteration: its probabilities, (K, Y, X) uint8, and their mean confidence."""
+
+    foreground: npt.NDArray[np.uint8]
+    mean_confidence: float
+
+
+@dataclass(slots=True, eq=False)
+class Result:
+    """One run of a model over one plane, growing by one iteration at a time.
+
+    Parameters
+    ----------
+    image_name
+        What the image was called when the run began.
+    card
+        The model.
+    run_id
+        Names the run.
+    source, region
+        The plane, and the box of it that was segmented (None for all).
+    threshold
+        From which probability on a pixel is foreground; may be changed at any time.
+    device
+        Where it ran.
+    """
+
+    image_name: str
+    card: "ModelCard"
+    run_id: str
+    source: "Source"
+    region: "Region | None"
+    threshold: float
+    device: str = ""
+    state: RunState = "running"
+    iterations: list[IterationResult] = field(default_factory=list)
+
+    def __deepcopy__(self, memo: object) -> "Result":
+        """A copied layer speaks of the same run."""
+        return self
+
+    def __len__(self) -> int:
+        return len(self.iterations)
+
+    @property
+    def plane_shape(self) -> tuple[int, int]:
+        """Rows and columns of the masks: those of the region, else of the plane."""
+        return (self.region.height, self.region.width) if self.region else self.source.input.plane_shape
+
+    def labels(self, iteration: int, out: npt.NDArray[np.uint8] | None = None) -> npt.NDArray[np.uint8]:
+        """(Y, X) uint8 mask of an iteration (1 to T) at the threshold; 0 outside the region's own mask."""
+        mask = labels_from(self.iterations[iteration - 1].foreground, self.threshold, out)
+        if self.region is not None and self.region.mask is not None:
+            mask[~self.region.mask] = 0
+        return mask
+
+    def whole_plane(self, iteration: int) -> npt.NDArray[np.uint8]:
+        """(Y, X) uint8 mask as large as the image plane, 0 outside the region."""
+        mask = self.labels(iteration)
+        if self.region is None:
+            return mask
+        plane = np.zeros(self.source.input.plane_shape, np.uint8)
+        plane[self.region.slices] = mask
+        return plane
+
+    def changes(self, iteration: int) -> npt.NDArray[np.uint8]:
+        """(Y, X) uint8: 1 where foreground was added since the iteration before, 2 where it was removed.
+
+        A pixel that went from one class to another counts as added. Before the first iteration all is background.
+        """
+        now = self.labels(iteration)
+        before = self.labels(iteration - 1) if iteration > 1 else np.zeros_like(now)
+        flipped = now != before
+        return np.where(flipped, np.where(now > 0, 1, 2), 0).astype(np.uint8)
+
+    def changed_pixels(self) -> list[int]:
+        """How many labels differ from the iteration before, for each iteration, at the threshold."""
+        counts, before = [], None
+        for iteration in range(1, len(self) + 1):
+            now = self.labels(iteration)
+            counts.append(int(np.count_nonzero(now if before is None else now != before)))
+            before = now
+        return counts
+
+    def confidence(self, iteration: int) -> npt.NDArray[np.float32]:
+        """(Y, X) float32: the probability of the most probable class, background included."""
+        foreground = self.iterations[iteration - 1].foreground
+        background = 255 - np.minimum(foreground.sum(axis=0, dtype=np.uint16), 255)
+        best = np.maximum(foreground.max(axis=0), background)
+        return np.asarray(best / np.float32(255), np.float32)
+
+    def record(self, iteration: int) -> dict[str, object]:
+        """Plain values for a layer's metadata: which image, model, version, run, iteration and threshold."""
+        box = self.region
+        return {
+            "image": self.image_name,
+            "model": self.card.id,
+            "model_sha256": self.card.sha256,
+            "run": self.run_id,
+            "iteration": iteration,
+            "threshold": self.threshold,
+            "plane": list(self.source.index),
+            "level": self.source.level,
+            "region": None if box is None else [box.y, box.x, box.height, box.width],
+        }

@@ -1,0 +1,106 @@
+"""The large button, what is being done, and how it went."""
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QSizePolicy, QWidget
+
+from napari_runet.plugin.session import Notice
+from napari_runet.plugin.widgets import SPACING, column, text_label
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_runet.plugin.session import Session
+
+_STEPS = 1000
+NOTICE_MARKS = {"info": "", "warning": "Note: ", "error": "Did not work: "}
+
+
+class SegmentSection(QWidget):
+    """Segment, Segment all open images, progress and Cancel, and a sentence about the outcome."""
+
+    def __init__(
+        self,
+        session: "Session",
+        segment: "Callable[[], object]",
+        segment_all: "Callable[[], object]",
+        cancel: "Callable[[], object]",
+    ) -> None:
+        super().__init__()
+        self._session = session
+        self.segment = QPushButton("Segment")
+        self.segment.setObjectName("segment")
+        self.segment.setMinimumHeight(38)
+        font = self.segment.font()
+        font.setBold(True)
+        font.setPointSizeF(font.pointSizeF() * 1.25)
+        self.segment.setFont(font)
+        self.segment.clicked.connect(lambda: segment())
+        self.segment_all = QPushButton("All open images")
+        self.segment_all.setObjectName("segment-all")
+        self.segment_all.setToolTip("Segment all open images, one after the other.")
+        self.segment_all.setMinimumHeight(38)
+        self.segment_all.clicked.connect(lambda: segment_all())
+        self.obstacle = text_label("obstacle")
+        self.progress = QProgressBar()
+        self.progress.setTextVisible(False)
+        self.progress.setFixedHeight(14)
+        self.cancel = QPushButton("Cancel")
+        self.cancel.setObjectName("cancel")
+        self.cancel.clicked.connect(lambda: cancel())
+        self.doing = text_label("doing")
+        self.notice = text_label("notice")
+        self._lay_out()
+        for event in (session.events.obstacle, session.events.activity, session.events.notice):
+            event.connect(self.refresh)
+        session.events.image.connect(self.refresh)
+        self.refresh()
+
+    def _lay_out(self) -> None:
+        buttons, bar = QHBoxLayout(), QHBoxLayout()
+        for row in (buttons, bar):
+            row.setSpacing(SPACING)
+        self.segment.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        buttons.addWidget(self.segment, 3)
+        buttons.addWidget(self.segment_all, 2)
+        bar.addWidget(self.progress, 1)
+        bar.addWidget(self.cancel)
+        layout = column()
+        layout.addLayout(buttons)
+        layout.addWidget(self.obstacle)
+        layout.addLayout(bar)
+        layout.addWidget(self.doing)
+        layout.addWidget(self.notice)
+        self.setLayout(layout)
+
+    def refresh(self) -> None:
+        """Show what can be done, what is being done and what was done."""
+        session, activity = self._session, self._session.activity
+        idle = activity.stage == "idle"
+        self.segment.setEnabled(idle and not session.obstacle)
+        self.segment_all.setEnabled(idle and session.image is not None and session.model is not None)
+        self.segment.setToolTip(session.obstacle or "Segment this image.")
+        _say(self.obstacle, session.obstacle if idle else "")
+        self.progress.setVisible(not idle)
+        self.cancel.setVisible(not idle)
+        self.cancel.setText("Cancel" if activity.stage != "cancelling" else "Stop now")
+        self.progress.setRange(0, 0 if activity.fraction is None else _STEPS)
+        if activity.fraction is not None:
+            self.progress.setValue(round(activity.fraction * _STEPS))
+        _say(self.doing, activity.text + time_left(activity.seconds_left) if not idle else "")
+        notice = session.notice if idle else Notice()
+        _say(self.notice, NOTICE_MARKS[notice.kind] + notice.text if notice.text else "")
+
+
+def _say(label: QLabel, text: str) -> None:
+    label.setText(text)
+    label.setVisible(bool(text))
+
+
+def time_left(seconds: float | None) -> str:
+    """How long it may still take, for people; empty while it cannot be told."""
+    if seconds is None:
+        return "."
+    if seconds < 60:
+        return f"; about {max(1, round(seconds))} s left."
+    return f"; about {round(seconds / 60)} min left."

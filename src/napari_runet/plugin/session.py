@@ -1,0 +1,85 @@
+"""All that the panel shows and lets people choose, as one object that can be watched."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Literal, Optional
+
+from psygnal import SignalGroupDescriptor
+
+from napari_runet.plugin.regions import RegionKind
+from napari_runet.settings import SegmentationSettings
+
+if TYPE_CHECKING:
+    from napari.layers import Image, Shapes
+
+    from napari_runet.models.store import StoredModel
+    from napari_runet.plugin.layers import ResultLayers
+
+Stage = Literal["idle", "running", "cancelling"]
+NoticeKind = Literal["info", "warning", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What is being done: `fraction` in [0, 1] and `seconds_left`, each None while it cannot be told."""
+
+    stage: Stage = "idle"
+    text: str = ""
+    fraction: float | None = None
+    seconds_left: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A sentence for people."""
+
+    text: str = ""
+    kind: NoticeKind = "info"
+
+
+@dataclass(eq=False)
+class Session:
+    """The state of one panel; ``session.events.<field>`` tells of each change.
+
+    A program that pressed Segment waits for ``activity.stage`` to become "idle" again; ``notice.kind`` is then
+    "error" when it failed.
+
+    Parameters
+    ----------
+    image, pinned
+        The image to be segmented, and whether it stays when another layer becomes active.
+    description, obstacle
+        How the image is read; why it cannot be segmented as things stand, empty when it can.
+    models, model_problems, model
+        The models there are, a sentence for each that is damaged, and the one chosen.
+    settings, region, shapes
+        The options.
+    activity, notice, device
+        What is being done, what was last to say, and where the network runs and why.
+    results, shown
+        The masks on show, and which of their iterations (0 for none).
+    revision
+        Grows whenever something inside `results` has changed.
+    changes_shown, playing
+        Whether the pixels that flipped are drawn, and whether the iterations are played.
+    """
+
+    events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor()
+
+    image: Optional["Image"] = None
+    pinned: bool = False
+    description: str = ""
+    obstacle: str = ""
+    models: tuple["StoredModel", ...] = ()
+    model_problems: tuple[str, ...] = ()
+    model: Optional["StoredModel"] = None
+    settings: SegmentationSettings = field(default_factory=SegmentationSettings)
+    region: RegionKind = "whole"
+    shapes: Optional["Shapes"] = None
+    activity: Activity = field(default_factory=Activity)
+    notice: Notice = field(default_factory=Notice)
+    device: str = ""
+    results: Optional["ResultLayers"] = None
+    shown: int = 0
+    revision: int = 0
+    changes_shown: bool = False
+    playing: bool = False

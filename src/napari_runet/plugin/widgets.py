@@ -1,0 +1,138 @@
+"""Small widgets that the panel's sections share."""
+
+from collections.abc import Callable
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QPointF, QSize, Qt
+from qtpy.QtGui import QColor, QIcon, QPainter, QPixmap, QPolygonF
+from qtpy.QtWidgets import QComboBox, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from superqt import QCollapsible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from qtpy.QtWidgets import QLayout
+
+SPACING = 6
+_ICON_SIZE = 16
+Shape = tuple[tuple[float, float], ...]
+_BAR_LEFT: Shape = ((2, 3), (4, 3), (4, 13), (2, 13))
+_BAR_RIGHT: Shape = ((12, 3), (14, 3), (14, 13), (12, 13))
+_BACK: Shape = ((12, 3), (12, 13), (5, 8))
+_ON: Shape = ((4, 3), (4, 13), (11, 8))
+ICONS: dict[str, tuple[Shape, ...]] = {
+    "first": (_BAR_LEFT, _BACK),
+    "previous": (_BACK,),
+    "play": (((4, 2), (4, 14), (14, 8)),),
+    "pause": (((4, 3), (7, 3), (7, 13), (4, 13)), ((10, 3), (13, 3), (13, 13), (10, 13))),
+    "next": (_ON,),
+    "last": (_ON, _BAR_RIGHT),
+}
+"""Polygons in a square of 16 x 16."""
+
+
+def icon(name: str, color: str) -> QIcon:
+    """One of `ICONS` in a colour, so that it is seen in every theme."""
+    scale = 4
+    pixmap = QPixmap(_ICON_SIZE * scale, _ICON_SIZE * scale)
+    pixmap.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(pixmap)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(QColor(color))
+    painter.scale(scale, scale)
+    for shape in ICONS[name]:
+        painter.drawPolygon(QPolygonF([QPointF(x, y) for x, y in shape]))
+    painter.end()
+    return QIcon(pixmap)
+
+
+def icon_button(tip: str, pressed: Callable[[], object]) -> QToolButton:
+    """A small square button; its icon is set with the theme."""
+    button = QToolButton()
+    button.setToolTip(tip)
+    button.setAccessibleName(tip)
+    button.setIconSize(QSize(_ICON_SIZE, _ICON_SIZE))
+    button.setFixedSize(32, 28)
+    button.clicked.connect(lambda: pressed())
+    return button
+
+
+def text_label(name: str = "") -> QLabel:
+    """A label for sentences: wraps, and can be copied from."""
+    label = QLabel()
+    label.setObjectName(name)
+    label.setWordWrap(True)
+    label.setTextFormat(Qt.TextFormat.PlainText)
+    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    label.setMinimumWidth(40)
+    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+    return label
+
+
+def title_label(text: str) -> QLabel:
+    """A section's title."""
+    label = QLabel(text)
+    font = label.font()
+    font.setBold(True)
+    label.setFont(font)
+    return label
+
+
+def combo_box(name: str) -> QComboBox:
+    """A combo box that long entries do not widen."""
+    box = QComboBox()
+    box.setObjectName(name)
+    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    box.setMinimumContentsLength(8)
+    box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+    return box
+
+
+def fill(box: QComboBox, entries: "Sequence[tuple[str, Any]]", chosen: object) -> None:
+    """Show entries (text, value) in a combo box, without telling anyone; the chosen one by identity."""
+    with quiet(box):
+        box.clear()
+        for position, (text, value) in enumerate(entries):
+            box.addItem(text, value)
+            box.setItemData(position, text, Qt.ItemDataRole.ToolTipRole)
+        box.setCurrentIndex(next((i for i, (_, value) in enumerate(entries) if value is chosen), -1))
+
+
+@contextmanager
+def quiet(*widgets: QWidget) -> "Iterator[None]":
+    """Set widgets without their signals."""
+    before = [widget.blockSignals(True) for widget in widgets]
+    try:
+        yield
+    finally:
+        for widget, blocked in zip(widgets, before, strict=True):
+            widget.blockSignals(blocked)
+
+
+def fold(title: str, content: QWidget, name: str) -> QCollapsible:
+    """Content that is folded away until its title is pressed."""
+    box = QCollapsible(title, expandedIcon="▾", collapsedIcon="▸")
+    box.setObjectName(name)
+    box.setDuration(0)
+    for layout in (box.layout(), box.content().layout()):
+        if layout is not None:
+            layout.setContentsMargins(0, 0, 0, 0)
+    box.addWidget(content)
+    return box
+
+
+def column(*, margins: int = 0) -> QVBoxLayout:
+    """A vertical layout with the panel's spacing."""
+    layout = QVBoxLayout()
+    layout.setContentsMargins(margins, margins, margins, margins)
+    layout.setSpacing(SPACING)
+    return layout
+
+
+def boxed(layout: "QLayout") -> QWidget:
+    """A widget that holds a layout."""
+    widget = QWidget()
+    widget.setLayout(layout)
+    return widget
