@@ -82,15 +82,13 @@ def _land(rng: np.random.Generator, size: int, metre: float, town: Floats) -> tu
     rows, columns = np.mgrid[:size, :size].astype(float)
     bent = 14 * metre * noise(rng, size, 150 * metre)
     centres = rng.uniform(-0.1, 1.1, (max(9, int(size * size / (190 * metre) ** 2)), 2)) * size
-    distance = np.stack([np.abs(rows - y + bent) + np.abs(columns - x - bent) for y, x in centres])
-    field = distance.argmin(axis=0)
-    nearest = np.partition(distance, 1, axis=0)[:2]
+    field, border = _cells(rows + bent, columns - bent, centres)
     colours = np.array([(126, 136, 84), (150, 140, 98), (98, 122, 66), (168, 154, 112), (112, 130, 76)], float)
     image = colours[rng.integers(len(colours), size=len(centres))][field]
     angles = rng.uniform(0, np.pi, len(centres))[field]
     rows_of_crop = np.sin((rows * np.sin(angles) + columns * np.cos(angles)) * 2 * np.pi / (7 * metre))
     image *= (1 + 0.035 * rows_of_crop + 0.05 * noise(rng, size, 40 * metre, 4))[..., np.newaxis]
-    hedge = smooth_step(-(nearest[1] - nearest[0]), -7 * metre, -2 * metre)
+    hedge = 1 - smooth_step(border, 2 * metre, 7 * metre)
     in_town = smooth_step(town, -0.1, 0.15)
     lawn = np.array([104, 116, 78]) * (1 + 0.13 * noise(rng, size, 16 * metre, 4))[..., np.newaxis]
     lawn += 9 * noise(rng, size, 45 * metre)[..., np.newaxis] * np.array([1.3, 0.7, 0.4])
@@ -98,6 +96,19 @@ def _land(rng: np.random.Generator, size: int, metre: float, town: Floats) -> tu
     woods = smooth_step(noise(rng, size, 190 * metre, 2), 0.45, 0.7) * (1 - in_town)
     blend(image, woods, (62, 72, 46))
     return image, np.maximum(woods, 0.35 * hedge * (1 - in_town))
+
+
+def _cells(rows: Floats, columns: Floats, centres: Points) -> tuple[npt.NDArray[np.intp], Floats]:
+    """The nearest centre of each pixel, and by how much the second nearest is farther away."""
+    nearest, second = np.full(rows.shape, np.inf), np.full(rows.shape, np.inf)
+    field = np.zeros(rows.shape, np.intp)
+    for number, (y, x) in enumerate(centres):
+        distance = np.abs(rows - y) + np.abs(columns - x)
+        closer = distance < nearest
+        second = np.where(closer, nearest, np.minimum(second, distance))
+        nearest = np.where(closer, distance, nearest)
+        field[closer] = number
+    return field, second - nearest
 
 
 def _curve(points: Points) -> Points:
