@@ -35,6 +35,7 @@ class CorrectionLoss:
     confident: float = 0.7
     doubt_radius: int = 12
     thin: float = 0.0
+    balanced: bool = True
 
     def __call__(self, logits: Sequence[Tensor], batch: CorrectionBatch) -> Tensor:
         """Loss of the logits (B, classes, Y, X) of each iteration."""
@@ -54,7 +55,7 @@ class CorrectionLoss:
             size = 2 * self.doubt_radius + 1
             doubted = functional.max_pool2d(wrong[:, None].float(), size, stride=1, padding=self.doubt_radius)[:, 0]
             trust = trust * (1 - doubted)
-        return trust
+        return _balanced(trust, said, batch.old.shape[1]) if self.balanced else trust
 
     def _single(self, logits: Tensor, batch: CorrectionBatch, classes: Tensor, trust: Tensor) -> Tensor:
         corrected = functional.cross_entropy(logits, batch.labels, classes, ignore_index=UNKNOWN, reduction="sum")
@@ -63,6 +64,13 @@ class CorrectionLoss:
         kept = (divergence * trust).sum() / trust.sum().clamp(min=1)
         loss = corrected + self.keep * kept
         return loss + self.thin * soft_cldice_loss(logits, batch.labels) if self.thin else loss
+
+
+def _balanced(trust: Tensor, said: Tensor, classes: int) -> Tensor:
+    """Trust (B, Y, X) with each class that was answered weighing as much as the others, so that thin ones hold."""
+    totals = torch.stack([(trust * (said == k)).sum() for k in range(classes)])
+    factors = torch.where(totals > 0, totals.sum() / (totals.clamp(min=1) * (totals > 0).sum()), 0.0)
+    return trust * factors.clamp(max=20)[said]
 
 
 def class_weights(labels: Tensor, classes: int) -> Tensor:

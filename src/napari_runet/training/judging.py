@@ -17,7 +17,7 @@ from napari_runet.training.patches import Patch, probabilities
 Method = Literal["held-out", "cross-validation", "none"]
 
 SURE = 0.9
-LEAST_KEPT = 0.9
+LEAST_KEPT = 0.8
 LEAST_GAIN = 0.005
 
 
@@ -25,15 +25,15 @@ LEAST_GAIN = 0.005
 class Tally:
     """Counts over held-out pixels of each foreground class, and over untouched ones.
 
-    `overlap`, `found` and `true` are (classes,) int64, the background first; `kept` of `sure` untouched pixels,
-    where the old model was sure, have the same label still.
+    All are (classes,) int64, the background first. Of `sure` untouched pixels, where the old model was sure of a
+    class, `kept` have it still.
     """
 
     overlap: npt.NDArray[np.int64]
     found: npt.NDArray[np.int64]
     true: npt.NDArray[np.int64]
-    kept: int
-    sure: int
+    kept: npt.NDArray[np.int64]
+    sure: npt.NDArray[np.int64]
 
     def __add__(self, other: "Tally") -> "Tally":
         return Tally(
@@ -53,15 +53,16 @@ class Tally:
 
     @property
     def kept_share(self) -> float:
-        """Share of untouched, formerly sure pixels that keep their label."""
-        return self.kept / self.sure if self.sure else 1.0
+        """Share of untouched, formerly sure pixels that keep their class, as the mean over classes."""
+        there = self.sure > 0
+        return float((self.kept[there] / self.sure[there]).mean()) if there.any() else 1.0
 
 
 def tally(card: ModelCard, network: IterativeNetwork | None, patches: Sequence[Patch]) -> Tally:
     """Compare a network's last iteration with the labels of `patches`; None is the old model, asked already."""
     classes = card.network.classes
     nothing = np.zeros(classes, np.int64)
-    total = Tally(nothing, nothing, nothing, kept=0, sure=0)
+    total = Tally(nothing, nothing, nothing, nothing, nothing)
     for patch in patches:
         old = patch.old.float().numpy()
         old_answer = answer = _labels(card, old)
@@ -74,8 +75,8 @@ def tally(card: ModelCard, network: IterativeNetwork | None, patches: Sequence[P
             np.bincount(truth[known & (answer == truth)], minlength=classes),
             np.bincount(answer[known], minlength=classes),
             np.bincount(truth[known], minlength=classes),
-            int((sure & (answer == old_answer)).sum()),
-            int(sure.sum()),
+            np.bincount(old_answer[sure & (answer == old_answer)], minlength=classes),
+            np.bincount(old_answer[sure], minlength=classes),
         )
     return total
 
@@ -98,7 +99,8 @@ class Figures:
     training_steps, seconds
         What was spent.
     kept
-        Share of untouched pixels near the corrections, where the old model was sure, that keep their label.
+        Share of untouched pixels near the corrections, where the old model was sure, that keep their class; the
+        mean over classes.
     method
         How `before` and `after` were measured.
     reason

@@ -1,0 +1,220 @@
+"""Commands that make models of models: ``finetune``, ``models new``, ``models compare``."""
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from napari_runet.training.fine_tuning import FineTuningReport
+
+Data = Annotated[Path, typer.Option("--data", help="Folder with images/ and labels/ (255 = unknown) or masks/.")]
+Json = Annotated[Path | None, typer.Option("--json", help="Also write the figures into this file.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
+
+
+def register(app: typer.Typer, models: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    app.command("finetune")(finetune)
+    models.command("new")(new)
+    models.command("compare")(compare)
+
+
+def finetune(
+    model: Annotated[str, typer.Option("--model", help="Id, or folder (with a path separator).")],
+    data: Data,
+    output: Annotated[str, typer.Option("--output", help="Id, or folder (with a path separator), of the new model.")],
+    seconds: Annotated[float | None, typer.Option("--seconds", help="Time to train; 60 by default.")] = None,
+    training_steps: Annotated[int | None, typer.Option("--training-steps", help="Train this many steps.")] = None,
+    strength: Annotated[float, typer.Option("--strength", help="How far the model may move, 0.05 to 1.")] = 0.5,
+    seed: Annotated[int, typer.Option("--seed", help="Decides crops and what is held out.")] = 0,
+    device: Device = "auto",
+    json_file: Json = None,
+) -> None:
+    """Fine-tune a model on corrections, and write the candidate with its figures.
+
+    Ctrl-C keeps the best so far.
+    """
+    from napari_runet.inference.segmenter import load_model
+    from napari_runet.settings import FineTuningSettings
+    from napari_runet.training.fine_tuning import fine_tune
+    from napari_runet.training.pairs import read_pairs
+
+    if seconds is not None and training_steps is not None:
+        raise typer.BadParameter("give --seconds or --training-steps, not both")
+    with sentences():
+        given = {"seconds": seconds, "training_steps": training_steps, "strength": strength, "seed": seed}
+        settings = FineTuningSettings.model_validate(
+            {"device": device, **{name: value for name, value in given.items() if value is not None}}
+        )
+        folder = new_folder(output)
+        loaded = load_model(find(model), settings.device)
+        pairs = read_pairs(data)
+        with ctrl_c() as pressed:
+            last = _follow(fine_tune(loaded, pairs, settings, stop=lambda: bool(pressed)))
+        if last.candidate is None:
+            raise RuntimeError("Fine-tuning ended without a candidate.")
+        card = last.candidate.save(folder, folder.name if is_id(output) else None)
+        figures = last.candidate.figures
+        if json_file is not None:
+            content = {"model": card.id, "sha256": card.sha256, "parent": card.parent, **figures.as_json()}
+            json_file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    typer.echo(figures.reason)
+    typer.echo(f"{figures.training_steps} training steps in {figures.seconds:.0f} s. Written: {folder}")
+
+
+def new(
+    model_id: Annotated[str, typer.Argument(metavar="ID")],
+    classes: Annotated[list[str], typer.Option("--classes", help="Names of what it shall find, one or more.")],
+    more: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Further names.")] = None,
+    parent: Annotated[str | None, typer.Option("--from", help="Start with the layers of this model.")] = None,
+    channels: Annotated[int | None, typer.Option("--channels", help="Channels of its images; 3 by default.")] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Decides the first weights.")] = 0,
+) -> None:
+    """Make a model of one's own, to be taught by corrections and finetune."""
+    from napari_runet.training.new_model import named_classes, new_model
+
+    with sentences():
+        names = named_classes([*classes, *(more or [])])
+        folder = new_folder(model_id)
+        card = new_model(
+            folder,
+            folder.name,
+            names,
+            channels=channels,
+            parent=find(parent) if parent is not None else None,
+            seed=seed,
+        )
+    typer.echo(f"Made {card.id} with the classes {', '.join(info.name for info in card.classes)}: {folder}")
+
+
+def compare(
+    first: Annotated[str, typer.Argument(metavar="A")],
+    second: Annotated[str, typer.Argument(metavar="B")],
+    data: Data,
+    device: Device = "auto",
+    json_file: Json = None,
+) -> None:
+    """Print the Dice coefficient of two models side by side, image by image, at each one's last iteration."""
+    from napari_runet.inference.segmenter import load_model
+    from napari_runet.settings import FineTuningSettings
+    from napari_runet.training.pairs import read_pairs
+    from napari_runet.training.validation import validate
+
+    with sentences():
+        chosen = FineTuningSettings.model_validate({"device": device}).device
+        loaded = [load_model(find(name), chosen) for name in (first, second)]
+        pairs = [pair for pair in read_pairs(data) if ((pair.labels > 0) & (pair.labels < 255)).any()]
+        if not pairs:
+            raise ValueError(f"No image in {data} has a labelled foreground, so there is nothing to compare on.")
+        rows: list[dict[str, Any]] = []
+        for pair in pairs:
+            dice = [validate(model.card, model.network, [pair], model.card.iterations)[-1] for model in loaded]
+            rows.append({"name": pair.name, "dice": dice})
+            typer.echo(f"{pair.name:<32} {dice[0]:.4f}  {dice[1]:.4f}  {dice[1] - dice[0]:+.4f}")
+        means = [sum(row["dice"][i] for row in rows) / len(rows) for i in range(2)]
+        typer.echo(f"{'mean':<32} {means[0]:.4f}  {means[1]:.4f}  {means[1] - means[0]:+.4f}")
+        if json_file is not None:
+            content = {"models": [model.card.id for model in loaded], "dice": means, "per_image": rows}
+            json_file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def is_id(name: str) -> bool:
+    """Whether a name on the command line is an id, not a folder."""
+    return "/" not in name and os.sep not in name
+
+
+def find(name: str) -> Path:
+    """The folder of a model that is there."""
+    from napari_runet.models.store import ModelStore
+
+    return ModelStore().find(name)
+
+
+def new_folder(name: str) -> Path:
+    """Where a new model goes.
+
+    Raises
+    ------
+    ModelError
+        When there is something already, or the name is no id.
+    """
+    import re
+
+    from napari_runet.models.card import MODEL_ID_PATTERN
+    from napari_runet.models.store import CARD_FILE, ModelError, ModelStore
+
+    store = ModelStore()
+    if not is_id(name):
+        folder = Path(name)
+    elif (store.shipped / name / CARD_FILE).exists():
+        raise ModelError(f"There is a model called {name!r} already; choose another name.")
+    else:
+        folder = store.user / name
+    if is_id(name) and not re.fullmatch(MODEL_ID_PATTERN, name):
+        raise ModelError(f"{name!r} is no model id: use lower-case letters, digits, '.', '_' and '-', at most 64.")
+    if folder.exists():
+        raise ModelError(f"{folder} is there already; choose another name, nothing is ever overwritten.")
+    return folder
+
+
+@contextmanager
+def sentences() -> Iterator[None]:
+    """Turn an error that has a sentence for people into that sentence and exit status 1."""
+    from pydantic import ValidationError
+
+    from napari_runet.training.loop import TrainingError
+
+    try:
+        yield
+    except ValidationError as error:
+        problem = error.errors()[0]
+        typer.echo(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}.", err=True)
+        raise typer.Exit(1) from error
+    except (ValueError, TrainingError, OSError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+
+
+@contextmanager
+def ctrl_c() -> Iterator[list[int]]:
+    """Collect the first Ctrl-C instead of ending; the second one ends."""
+    pressed: list[int] = []
+
+    def note(number: int, frame: "FrameType | None") -> None:
+        if pressed:
+            raise KeyboardInterrupt
+        pressed.append(number)
+        typer.echo("Stopping; the best so far is kept. Press again to end at once.", err=True)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _follow(reports: "Iterator[FineTuningReport]") -> "FineTuningReport":
+    """Show reports as they come; returns the last."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("Preparing")
+        report = None
+        for report in reports:
+            loss = "" if report.loss is None else f", loss {report.loss:.3f}"
+            score = "" if report.after is None else f", Dice {report.before:.3f} -> {report.after:.3f}"
+            left = f", {report.seconds_left:.0f} s left"
+            progress.update(task, description=f"{report.phase}: step {report.training_step}{loss}{score}{left}")
+    if report is None:
+        raise RuntimeError("Fine-tuning gave no report.")
+    return report

@@ -1,0 +1,111 @@
+"""Models that nobody has trained yet: untrained, or with the layers of another model."""
+
+import time
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from napari_runet.models.card import ClassInfo, ModelCard, NetworkConfig
+from napari_runet.models.weights import load_network, save_state
+from napari_runet.networks import build
+
+COLOURS = ("#ff2fd0", "#00d5ff", "#ffd000", "#4dff4d", "#ff7a1a", "#8f6bff", "#ff4d4d", "#2fffc1")
+BACKGROUND = ClassInfo(name="background", color="#000000")
+
+
+def named_classes(names: list[str]) -> tuple[ClassInfo, ...]:
+    """The background, and a class with a colour of its own for each name.
+
+    Raises
+    ------
+    ValueError
+        When there is no name, one stands twice, or there are more than 254.
+    """
+    names = [name.strip() for name in names]
+    if not names or not all(names):
+        raise ValueError("Name at least one class; the background is added by itself.")
+    if len(set(names)) < len(names) or BACKGROUND.name in names:
+        raise ValueError("Each class needs a name of its own, other than background.")
+    if len(names) > 254:
+        raise ValueError(f"{len(names)} classes are too many; a model tells at most 254 from the background.")
+    return (BACKGROUND, *(ClassInfo(name=n, color=COLOURS[i % len(COLOURS)]) for i, n in enumerate(names)))
+
+
+def new_model(
+    folder: Path,
+    model_id: str,
+    classes: tuple[ClassInfo, ...],
+    *,
+    channels: int | None = None,
+    parent: Path | None = None,
+    seed: int = 0,
+) -> ModelCard:
+    """Write an untrained model, ready to be fine-tuned; returns its card.
+
+    Parameters
+    ----------
+    folder
+        Of the new model.
+    classes
+        The background first.
+    channels
+        Channels of the images it reads; 3, or those of `parent`, when None.
+    parent
+        Folder of a model whose layers it starts with; those that depend on classes or channels start anew.
+
+    Raises
+    ------
+    ModelError
+        When the parent cannot be loaded.
+    """
+    title = model_id.replace("-", " ").capitalize()
+    names = ", ".join(info.name for info in classes[1:])
+    training = {"training_steps": 0, "seed": seed}
+    torch.manual_seed(seed)
+    if parent is None:
+        network = build(NetworkConfig(in_channels=channels or 3, classes=len(classes)))
+        card = ModelCard(
+            id=model_id,
+            title=title,
+            sentence=f"Untrained: correct an image and fine-tune to teach it {names}."[:300],
+            network=network.config,
+            classes=classes,
+            training=training,
+        )
+        state = network.state_dict()
+    else:
+        old_card, old = load_network(parent)
+        network = build(old_card.network, classes=len(classes), in_channels=channels or old_card.network.in_channels)
+        state = transplanted(old.state_dict(), network.state_dict())
+        card = old_card.model_copy(
+            update={
+                "id": model_id,
+                "title": title,
+                "sentence": f"With the layers of {old_card.title}: correct and fine-tune to teach it {names}."[:300],
+                "network": network.config,
+                "classes": classes,
+                "training": {**training, "parent_id": old_card.id},
+                "metrics": {},
+                "limits": "",
+                "parent": old_card.sha256,
+                "sha256": "",
+            }
+        )
+    card = card.model_copy(update={"created": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
+    return save_state(folder, ModelCard.model_validate(card.model_dump()), state)
+
+
+def transplanted(old: dict[str, Tensor], new: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The new tensors with the old values wherever a tensor has the same shape, or reads more or fewer channels."""
+    result = {}
+    for name, tensor in new.items():
+        tensor = tensor.clone()
+        source = old.get(name)
+        if source is not None and source.shape == tensor.shape:
+            tensor = source.clone()
+        elif source is not None and source.ndim == 4 and source.shape[0] == tensor.shape[0]:
+            shared = min(source.shape[1], tensor.shape[1])
+            tensor[:, :shared] = source[:, :shared]
+        result[name] = tensor
+    return result
