@@ -5,9 +5,18 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
-from skimage.draw import polygon
 
-from napari_runet.images.drawn.texture import Bytes, Floats, blend, check_size, developed, noise, smooth_step
+from napari_runet.images.drawn.texture import (
+    Bytes,
+    Floats,
+    Pixels,
+    blend,
+    check_size,
+    developed,
+    inside_of,
+    noise,
+    smooth_step,
+)
 
 Points = npt.NDArray[np.float64]
 ROOFS = ((118, 98, 92), (146, 142, 140), (92, 90, 98), (164, 130, 112), (188, 184, 178), (104, 80, 72))
@@ -35,7 +44,7 @@ class _Ground:
 
     @property
     def size(self) -> int:
-        return self.image.shape[0]
+        return int(self.image.shape[0])
 
 
 def draw_aerial(seed: int = 0, size: int = 1024, scale: float = 1.0) -> tuple[Bytes, Bytes]:
@@ -209,12 +218,11 @@ def _direction(road: _Road, place: int) -> Points:
 
 def _rectangle(
     ground: _Ground, centre: Points, way: Points, half: tuple[float, float]
-) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+) -> Pixels:
     """Pixels of a rectangle: its middle, the direction of its long side, and half of its two lengths."""
     aside = np.array([-way[1], way[0]])
     corners = [centre + a * half[0] * way + b * half[1] * aside for a, b in ((1, 1), (1, -1), (-1, -1), (-1, 1))]
-    rows, columns = polygon(*np.array(corners).T, shape=ground.taken.shape)
-    return rows, columns
+    return inside_of(np.array(corners), ground.taken.shape)
 
 
 def _car(rng: np.random.Generator, ground: _Ground, road: _Road, place: int) -> None:
@@ -251,7 +259,8 @@ def _house(
         return
     ground.taken[plot] = True
     if rng.random() < 0.7:
-        drive = _rectangle(ground, centre - aside * half[1] * 1.8 + way * half[0] * 0.7, aside, (half[1] * 1.1, 1.5 * metre))
+        garage = centre - aside * half[1] * 1.8 + way * half[0] * 0.7
+        drive = _rectangle(ground, garage, aside, (half[1] * 1.1, 1.5 * metre))
         off_road = ground.clear[drive] > 0
         ground.image[drive[0][off_road], drive[1][off_road]] = (160, 154, 146)
     shade = _rectangle(ground, centre + np.array(SHADOW) * metre, way, half)

@@ -182,7 +182,8 @@ def _meets(
     if np.hypot(ahead_y - eye.fovea[0], ahead_x - eye.fovea[1]) < 42 * eye.unit:
         return True
     around = max(1, int(6 * eye.unit))
-    box = owner[max(0, int(ahead_y) - around) : int(ahead_y) + around, max(0, int(ahead_x) - around) : int(ahead_x) + around]
+    top, left = max(0, int(ahead_y) - around), max(0, int(ahead_x) - around)
+    box = owner[top : int(ahead_y) + around, left : int(ahead_x) + around]
     return bool(((box >= 0) & (box != number)).any())
 
 

@@ -3,9 +3,11 @@
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
+from skimage.draw import polygon
 
 Floats = npt.NDArray[np.float64]
 Bytes = npt.NDArray[np.uint8]
+Pixels = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
 
 
 def noise(rng: np.random.Generator, size: int, grain: float, octaves: int = 1) -> Floats:
@@ -48,6 +50,12 @@ def stamp(depth: Floats, y: float, x: float, radius: float) -> None:
         np.maximum(box, 1 - (rows * rows + columns * columns) / (radius * radius), out=box)
 
 
+def inside_of(corners: Floats, shape: tuple[int, ...]) -> Pixels:
+    """Rows and columns inside a polygon given as (N, 2) y and x, as far as they lie in an array of this shape."""
+    rows, columns = polygon(corners[:, 0], corners[:, 1], shape)  # type: ignore[no-untyped-call]
+    return rows, columns
+
+
 def blend(image: Floats, share: Floats | float, colour: tuple[float, float, float] | Floats) -> None:
     """Mix a colour into an (Y, X, 3) image in place, by a share in [0, 1] for each pixel."""
     part = np.asarray(share)[..., np.newaxis]
@@ -58,7 +66,8 @@ def developed(image: Floats, rng: np.random.Generator, blur: float, grain: float
     """An image in 0..255 as a camera gives it: a little blurred, with a little noise, (Y, X, 3) uint8."""
     soft = ndimage.gaussian_filter(image, (blur, blur, 0))
     soft += rng.normal(0, grain, soft.shape) + rng.normal(0, grain, soft.shape[:2])[..., np.newaxis]
-    return np.clip(np.rint(soft), 0, 255).astype(np.uint8)
+    bytes_: Bytes = np.clip(np.rint(soft), 0, 255).astype(np.uint8)
+    return bytes_
 
 
 def check_size(size: int, scale: float) -> None:
