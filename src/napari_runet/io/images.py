@@ -1,4 +1,4 @@
-"""Reading image files and writing masks."""
+"""Reading image files."""
 
 from pathlib import Path
 from typing import Any

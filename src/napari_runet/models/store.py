@@ -10,6 +10,7 @@ from pathlib import Path
 from platformdirs import user_data_path
 from pydantic import ValidationError
 
+from napari_runet.io.atomic import write_atomically as write_atomically
 from napari_runet.models.card import CARD_SCHEMA_VERSION, MODEL_ID_PATTERN, ModelCard
 
 CARD_FILE = "card.json"
@@ -30,19 +31,6 @@ def user_folder() -> Path:
 def shipped_folder() -> Path:
     """The folder of the models inside the package."""
     return Path(str(files("napari_runet"))) / "weights"
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that a crash leaves the old content or the new one, never a part."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def read_card(folder: Path) -> ModelCard:

@@ -1,0 +1,26 @@
+"""The command line. Each command imports what it needs when it runs, so that ``--help`` is instant."""
+
+import typer
+
+from napari_runet import cli_finetune
+
+app = typer.Typer(
+    name="napari-runet",
+    help="Segment thin and odd structures with a recurrent U-Net.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+models_app = typer.Typer(help="List, inspect and manage models.", no_args_is_help=True)
+app.add_typer(models_app, name="models")
+cli_finetune.register(app, models_app)
+
+
+# ---- demo ---------------------------------------------------------------------------------------------------------
+
+
+# ---- end of demo --------------------------------------------------------------------------------------------------
+
+
+if __name__ == "__main__":
+    app()
