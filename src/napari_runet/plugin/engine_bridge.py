@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from napari_runet.engine.client import Plane
+    from napari_runet.engine.requests import Plane
     from napari_runet.images.image_input import Region
     from napari_runet.settings import SegmentationSettings
 

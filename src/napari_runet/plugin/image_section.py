@@ -4,11 +4,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from qtpy.QtGui import QAction  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QHBoxLayout, QMenu, QToolButton, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QMenu, QWidget
 
 from napari_runet.plugin.layers import images_in
 from napari_runet.plugin.reading import levels_of, other_readings
-from napari_runet.plugin.widgets import SPACING, column, combo_box, fill, text_label, title_label
+from napari_runet.plugin.widgets import SPACING, column, combo_box, fill, small_button, text_label, title_label
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,19 +28,15 @@ class ImageSection(QWidget):
         self.images = combo_box("image")
         self.images.setToolTip("The image to be segmented: that of the selected layer, until you choose one here.")
         self.images.activated.connect(self._choose)
-        self.pin = QToolButton()
-        self.pin.setText("Pin")
+        self.pin = small_button("Pin", "Keep this image, whichever layer is selected.")
         self.pin.setCheckable(True)
-        self.pin.setToolTip("Keep this image, whichever layer is selected.")
         self.pin.clicked.connect(choices.pin)
         self.description = text_label("description")
-        self.change = QToolButton()
-        self.change.setText("Change")
-        self.change.setToolTip("Read the dimensions of this image in another way.")
+        self.change = small_button("Change", "Read the dimensions of this image in another way.")
         self.change.clicked.connect(self._offer_readings)
         self._lay_out()
         session.events.image.connect(self.refresh)
-        session.events.pinned.connect(self.pin.setChecked)
+        session.events.pinned.connect(self._show_pin)
         session.events.description.connect(self._describe)
         self.refresh()
 
@@ -62,6 +58,9 @@ class ImageSection(QWidget):
         self.images.setEnabled(self.images.count() > 0)
         self.pin.setEnabled(self._session.image is not None)
         self._describe()
+
+    def _show_pin(self) -> None:
+        self.pin.setChecked(self._session.pinned)
 
     def _describe(self) -> None:
         self.description.setText(self._session.description)

@@ -60,7 +60,7 @@ class ResultLayers:
     @property
     def title(self) -> str:
         """What the names of the layers begin with."""
-        return f"{self.result.image_name} · {self.result.card.title}"
+        return f"{self.result.image_name} · {self.result.card.id}"
 
     def __contains__(self, layer: object) -> bool:
         return any(layer is mine for mine in self.all())
@@ -141,6 +141,7 @@ class ResultLayers:
         else:
             layer = Image(
                 data,
+                metadata={OWNER: self},
                 name=f"{self.title} · confidence",
                 colormap="viridis",
                 contrast_limits=(0.5, 1.0),
@@ -148,7 +149,7 @@ class ResultLayers:
                 **placement.transform,
             )
             self._viewer.add_layer(layer)
-        layer.metadata |= {OWNER: self, RECORD: self.result.record(iteration)}
+        layer.metadata[RECORD] = self.result.record(iteration)
         self.confidence = layer
         return layer
 
@@ -178,10 +179,11 @@ class ResultLayers:
             layer = Labels(
                 data, name=name, colormap=_colormap(colors), opacity=0.7, visible=False, **placement.transform
             )
-            layer.editable = False
             layer.metadata[OWNER] = self
+            active = self._viewer.layers.selection.active
             self._viewer.add_layer(layer)
             layer.editable = False
+            self._viewer.layers.selection.active = active
             return layer
         if layer.data.shape != data.shape or not np.shares_memory(layer.data, plane):
             layer.data = data

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QHBoxLayout, QToolButton, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QWidget
 
 from napari_runet.plugin.card_dialog import CardDialog
-from napari_runet.plugin.widgets import SPACING, column, combo_box, fill, text_label, title_label
+from napari_runet.plugin.widgets import SPACING, column, combo_box, fill, small_button, text_label, title_label
 
 if TYPE_CHECKING:
     from napari_runet.models.store import StoredModel
@@ -22,9 +22,7 @@ class ModelSection(QWidget):
         self.models = combo_box("model")
         self.models.setToolTip("The model that segments: the shipped ones first, then yours.")
         self.models.activated.connect(lambda position: choices.choose_model(self.models.itemData(position)))
-        self.card = QToolButton()
-        self.card.setText("Card")
-        self.card.setToolTip("What this model is, what it was trained on, and what it is bad at.")
+        self.card = small_button("Card", "What this model is, what it was trained on, and what it is bad at.")
         self.card.clicked.connect(self.show_card)
         self.sentence = text_label("model-sentence")
         self.problems = text_label("model-problems")

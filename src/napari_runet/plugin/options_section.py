@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any, get_args
 from annotated_types import Ge, Gt, Le, Lt
 from napari.layers import Shapes
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QSpinBox, QToolButton, QWidget
+from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QSpinBox, QWidget
 from superqt import QLabeledDoubleSlider
 
 from napari_runet.plugin.regions import REGION_TITLES
-from napari_runet.plugin.widgets import SPACING, boxed, combo_box, fill, quiet, text_label
+from napari_runet.plugin.widgets import SPACING, boxed, combo_box, fill, quiet, small_button, text_label
 from napari_runet.settings import DeviceName, SegmentationSettings
 
 if TYPE_CHECKING:
@@ -63,9 +63,7 @@ class OptionsSection(QWidget):
         self.threshold.setSingleStep(_THRESHOLD_STEP)  # type: ignore[arg-type]
         self.threshold.setDecimals(2)
         self.threshold.valueChanged.connect(lambda value: set_threshold(round(value, 2)))
-        self.reset = QToolButton()
-        self.reset.setText("Reset")
-        self.reset.setToolTip("Take the threshold that the model's card recommends.")
+        self.reset = small_button("Reset", "Take the threshold that the model's card recommends.")
         self.reset.clicked.connect(lambda: set_threshold(None))
         self._lay_out()
         for event in (session.events.settings, session.events.model, session.events.region, session.events.device):
@@ -93,7 +91,7 @@ class OptionsSection(QWidget):
                 form.addRow("Region", self.region)
                 form.addRow("Shapes", self.shapes)
             if name == "device":
-                form.addRow("", self.device_line)
+                form.addRow(self.device_line)
 
     def _set(self, **values: Any) -> None:
         self._session.settings = self._session.settings.model_copy(update=values)

@@ -22,7 +22,7 @@ from napari_runet.plugin.segment_section import SegmentSection
 from napari_runet.plugin.segmentation import Segmentation
 from napari_runet.plugin.session import Notice, Session
 from napari_runet.plugin.stepping import Stepping
-from napari_runet.plugin.widgets import column, fold
+from napari_runet.plugin.widgets import Fold, column
 
 if TYPE_CHECKING:
     import napari
@@ -150,7 +150,7 @@ class Panel(QWidget):
             confidence=self.show_confidence,
             save=self.ask_where_to_save,
         )
-        self.options_fold = fold("Options", self.options_section, "options")
+        self.options_fold = Fold("Options", self.options_section)
 
     def _lay_out(self) -> None:
         content = QWidget()

@@ -157,7 +157,8 @@ class Segmentation:
         if source.has_alpha and image not in self._alpha_told:
             self._alpha_told.add(image)
             self._problems.append(f"The transparency (alpha channel) of {image.name} is left out.")
-        self._session.activity = Activity("running", f"{self._place_in_batch()}Reading {image.name}")
+        first = "Reading" if self._session.device else "Starting the network, and reading"
+        self._session.activity = Activity("running", f"{self._place_in_batch()}{first} {image.name}")
         threshold = settings.threshold or model.card.threshold
         result = Result(image.name, model.card, request_id, source, region, threshold)
         return _Run(request_id, image, result, self._viewer.layers.selection.active)
@@ -202,6 +203,7 @@ class Segmentation:
 
     def _on_lost(self, event: WorkerLost) -> None:
         self._loading.clear()
+        self._session.device = ""
         if self._run is not None and self._session.activity.stage == "cancelling":
             self._end("stopped", _stopped_text(self._run))
         elif self._run is not None:

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QPointF, QSize, Qt
 from qtpy.QtGui import QColor, QIcon, QPainter, QPixmap, QPolygonF
-from qtpy.QtWidgets import QComboBox, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
-from superqt import QCollapsible
+from qtpy.QtWidgets import QComboBox, QLabel, QPushButton, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -59,6 +58,14 @@ def icon_button(tip: str, pressed: Callable[[], object]) -> QToolButton:
     return button
 
 
+def small_button(text: str, tip: str) -> QPushButton:
+    """A button as wide as its text, beside something wider."""
+    button = QPushButton(text)
+    button.setToolTip(tip)
+    button.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+    return button
+
+
 def text_label(name: str = "") -> QLabel:
     """A label for sentences: wraps, and can be copied from."""
     label = QLabel()
@@ -66,8 +73,9 @@ def text_label(name: str = "") -> QLabel:
     label.setWordWrap(True)
     label.setTextFormat(Qt.TextFormat.PlainText)
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    label.setMinimumWidth(40)
-    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+    policy = QSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+    policy.setHeightForWidth(True)
+    label.setSizePolicy(policy)
     return label
 
 
@@ -111,16 +119,30 @@ def quiet(*widgets: QWidget) -> "Iterator[None]":
             widget.blockSignals(blocked)
 
 
-def fold(title: str, content: QWidget, name: str) -> QCollapsible:
+class Fold(QWidget):
     """Content that is folded away until its title is pressed."""
-    box = QCollapsible(title, expandedIcon="▾", collapsedIcon="▸")
-    box.setObjectName(name)
-    box.setDuration(0)
-    for layout in (box.layout(), box.content().layout()):
-        if layout is not None:
-            layout.setContentsMargins(0, 0, 0, 0)
-    box.addWidget(content)
-    return box
+
+    def __init__(self, title: str, content: QWidget) -> None:
+        super().__init__()
+        self._title, self.content = title, content
+        self.header = QPushButton()
+        self.header.setObjectName(f"fold-{title.lower()}")
+        self.header.setFlat(True)
+        self.header.clicked.connect(lambda: self.set_open(not self.is_open()))
+        layout = column()
+        layout.addWidget(self.header)
+        layout.addWidget(content)
+        self.setLayout(layout)
+        self.set_open(False)
+
+    def is_open(self) -> bool:
+        """Whether the content is to be seen."""
+        return not self.content.isHidden()
+
+    def set_open(self, is_open: bool) -> None:
+        """Show the content, or fold it away."""
+        self.content.setVisible(is_open)
+        self.header.setText(f"{'▾' if is_open else '▸'}  {self._title}")
 
 
 def column(*, margins: int = 0) -> QVBoxLayout:
