@@ -255,3 +255,20 @@ def test_a_full_disk_is_a_sentence_in_either_process(listen, tiny_model, small_d
     small = engine.client.segment(fits[:100, :100], folder=tiny_model, name="image", settings=CPU)
     engine.wait_for(Finished, request_id=small)
     assert not list(small_disk.glob("*/.*"))
+
+
+def test_closing_while_a_plane_is_read_leaves_no_files(listen, tiny_model, photograph, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    engine = listen()
+    reading, go_on = threading.Event(), threading.Event()
+
+    def read() -> np.ndarray:
+        reading.set()
+        go_on.wait(60)
+        return photograph
+
+    engine.client.segment(read, folder=tiny_model, name="slow", settings=CPU)
+    assert reading.wait(60)
+    engine.client.close()
+    go_on.set()
+    wait_until(lambda: not list(tmp_path.glob("napari-runet-*")), "the private folder is gone")

@@ -102,7 +102,10 @@ def sweep(parent: Path | None = None) -> list[Path]:
     root = Path(tempfile.gettempdir()) if parent is None else parent
     gone = []
     for folder in sorted(root.glob(f"{PREFIX}*")):
-        if not _is_own(folder) or not (folder / LOCK_FILE).is_file():
+        try:
+            if not _is_own(folder) or not (folder / LOCK_FILE).is_file():
+                continue
+        except OSError:  # removed meanwhile, or closed to us
             continue
         lock = _lock(folder / LOCK_FILE, create=False)
         if lock is not None:

@@ -11,10 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
-from napari_runet.engine.arrays import PrivateFolder, read_array, remove_file, sweep, write_array
+from napari_runet.engine.arrays import PrivateFolder, read_array, remove_file, sweep
 from napari_runet.engine.failures import describe_failure
 from napari_runet.engine.messages import (
     ArrayFile,
@@ -26,17 +25,14 @@ from napari_runet.engine.messages import (
     IterationDone,
     LoadModelRequest,
     ModelLoaded,
-    RegionBox,
     Request,
-    SegmentRequest,
     WorkerLost,
 )
 from napari_runet.engine.process import WorkerProcess
-from napari_runet.images.axes import Axes
-from napari_runet.images.image_input import ImageInput, Region
+from napari_runet.engine.requests import ALL_FILES, INPUTS, Plane, remove_files, write_segment_request
+from napari_runet.images.image_input import Region
 from napari_runet.settings import SegmentationSettings
 
-Plane = npt.NDArray[Any] | Callable[[], npt.NDArray[Any]]
 _LAST_EVENTS = (Finished, ModelLoaded, Cancelled, Failed)
 _log = logging.getLogger(__name__)
 
@@ -129,8 +125,13 @@ class EngineClient:
         The request's id.
         """
         request_id = uuid.uuid4().hex
-        job = partial(self._write_and_send, request_id, plane, folder, name, settings, region)
-        return self._open_request(request_id, job)
+
+        def write(private: Path) -> Request:
+            return write_segment_request(
+                private, request_id, plane, folder=folder, name=name, settings=settings, region=region
+            )
+
+        return self._open_request(request_id, partial(self._write_and_send, request_id, write, name))
 
     def cancel(self, request_id: str) -> None:
         """Ask the worker to stop a request; asked twice, end the worker and start another.
@@ -174,7 +175,7 @@ class EngineClient:
                 self.cancel(request_id)
             self._open.pop(request_id, None)
             if not self._closed:
-                self._enqueue(partial(self._remove_files, request_id, "*"))
+                self._enqueue(partial(self._remove_files, request_id, ALL_FILES))
 
     def close(self) -> None:
         """End the worker and remove all files; no event comes after it. The client cannot be used again."""
@@ -191,8 +192,8 @@ class EngineClient:
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join(0.5)
-        if self._folder is not None:
-            self._folder.remove()
+        if self._folder is not None and not any(thread.is_alive() for thread in self._threads[:1]):
+            self._folder.remove()  # else the sending thread does, when it has done what it is at
 
     # Opening and sending requests: on the sending thread.
 
@@ -221,46 +222,22 @@ class EngineClient:
             job()
 
     def _run_jobs(self) -> None:
-        sweep()
+        self._call(sweep)
         while (job := self._jobs.get()) is not None:
-            job()
-        if self._folder is not None:  # again, for what a job wrote while the client was being closed
+            self._call(job)
+        if self._folder is not None:
             self._folder.remove()
 
-    def _write_and_send(
-        self,
-        request_id: str,
-        plane: Plane,
-        folder: Path,
-        name: str,
-        settings: SegmentationSettings,
-        region: Region | None,
-    ) -> None:
-        if not self._start_or_tell():  # started first: it imports torch meanwhile
+    def _write_and_send(self, request_id: str, write: Callable[[Path], Request], name: str) -> None:
+        if not self._start_or_tell() or self._folder is None:  # started first: it imports torch meanwhile
             return
         try:
-            pixels = np.asarray(plane() if callable(plane) else plane)
-            pixels = pixels[..., np.newaxis] if pixels.ndim == 2 else pixels
-            ImageInput.from_array(pixels, axes=Axes("YXC"), name=name)
-            request = SegmentRequest(
-                id=request_id,
-                folder=str(folder),
-                image=write_array(self._path(f"{request_id}-in-image.npy"), pixels),
-                name=name,
-                settings=settings,
-                region=None if region is None else self._region_box(request_id, region),
-            )
-        except Exception as error:  # noqa: BLE001 (`plane` is the caller's code; told as an event)
+            request = write(self._folder.path)
+        except Exception as error:  # noqa: BLE001 (the plane may be the caller's code; told as an event)
             message = describe_failure(error, f"{name} could not be read")
             self._finish(Failed(id=request_id, message=message, detail=traceback.format_exc()))
             return
         self._send(request)
-
-    def _region_box(self, request_id: str, region: Region) -> RegionBox:
-        mask = None
-        if region.mask is not None:
-            mask = write_array(self._path(f"{request_id}-in-mask.npy"), np.asarray(region.mask, np.bool_))
-        return RegionBox(y=region.y, x=region.x, height=region.height, width=region.width, mask=mask)
 
     def _send(self, request: Request) -> None:
         if not self._start_or_tell():
@@ -269,7 +246,7 @@ class EngineClient:
             entry = self._open.get(request.id)
             if entry is None or self._process is None:
                 # Cancelled while it was being written, or lost with a worker that has ended since.
-                self._remove_files(request.id, "*")
+                self._remove_files(request.id, ALL_FILES)
                 if entry is not None:
                     entry.request = request  # the restart that is under way sends it
                 return
@@ -327,28 +304,26 @@ class EngineClient:
         self._open.clear()
         self._events.put(WorkerLost(id=lost[0] if lost else "", message=message, detail=detail))
         for request_id in lost:
-            self._enqueue(partial(self._remove_files, request_id, "in-*"))
+            self._enqueue(partial(self._remove_files, request_id, INPUTS))
 
     def _finish(self, event: Event) -> None:
         """End a request with its last event; what was written for it is not needed any more."""
         with self._lock:
             if self._open.pop(event.id, None) is not None:
                 self._events.put(event)
-                self._enqueue(partial(self._remove_files, event.id, "in-*"))
-
-    def _path(self, name: str) -> Path:
-        if self._folder is None:
-            raise RuntimeError("The worker was never started.")
-        return self._folder.path / name
+                self._enqueue(partial(self._remove_files, event.id, INPUTS))
 
     def _remove_files(self, request_id: str, which: str) -> None:
         if self._folder is not None:
-            for path in self._folder.path.glob(f"{request_id}-{which}"):
-                remove_file(path)
+            remove_files(self._folder.path, request_id, which)
 
     def _run_events(self) -> None:
         while (event := self._events.get()) is not None and not self._closed:
-            try:
-                self._on_event(event)
-            except Exception:  # noqa: BLE001 (the plugin's code; later events must still reach it)
-                _log.exception("the receiver of an event of the worker failed")
+            self._call(partial(self._on_event, event))
+
+    def _call(self, job: Callable[[], object]) -> None:
+        """Do a job of a thread that must go on to the next one whatever happens; a failure is logged."""
+        try:
+            job()
+        except Exception:  # noqa: BLE001 (logged)
+            _log.exception("%s failed", job)

@@ -1,0 +1,67 @@
+"""Writing a request's arrays into the private folder."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_runet.engine.arrays import remove_file, write_array
+from napari_runet.engine.messages import RegionBox, SegmentRequest
+from napari_runet.images.axes import Axes
+from napari_runet.images.image_input import ImageInput, Region
+from napari_runet.settings import SegmentationSettings
+
+Plane = npt.NDArray[Any] | Callable[[], npt.NDArray[Any]]
+"""(Y, X) or (Y, X, C), or a function without arguments that returns it."""
+
+INPUTS = "in-*"
+ALL_FILES = "*"
+
+
+def write_segment_request(
+    private: Path,
+    request_id: str,
+    plane: Plane,
+    *,
+    folder: Path,
+    name: str,
+    settings: SegmentationSettings,
+    region: Region | None,
+) -> SegmentRequest:
+    """Read the plane, write it and the region's mask to files of `private`, and make the request.
+
+    Raises
+    ------
+    ImageError
+        When the plane is empty, or holds no real numbers.
+    OSError
+        When the disk is full.
+    Exception
+        What `plane` raises when it is a function.
+    """
+    pixels = np.asarray(plane() if callable(plane) else plane)
+    pixels = pixels[..., np.newaxis] if pixels.ndim == 2 else pixels
+    ImageInput.from_array(pixels, axes=Axes("YXC"), name=name)  # checks it
+    return SegmentRequest(
+        id=request_id,
+        folder=str(folder),
+        image=write_array(private / f"{request_id}-in-image.npy", pixels),
+        name=name,
+        settings=settings,
+        region=None if region is None else _box(private, request_id, region),
+    )
+
+
+def remove_files(private: Path, request_id: str, which: str) -> None:
+    """Remove a request's files: `INPUTS`, or `ALL_FILES`."""
+    for path in private.glob(f"{request_id}-{which}"):
+        remove_file(path)
+
+
+def _box(private: Path, request_id: str, region: Region) -> RegionBox:
+    mask = None
+    if region.mask is not None:
+        mask = write_array(private / f"{request_id}-in-mask.npy", np.asarray(region.mask, np.bool_))
+    return RegionBox(y=region.y, x=region.x, height=region.height, width=region.width, mask=mask)
