@@ -1,6 +1,7 @@
 """Which device a network runs on, and why."""
 
 from dataclasses import dataclass
+from typing import get_args
 
 import torch
 
@@ -27,6 +28,8 @@ def choose_device(wanted: DeviceName) -> DeviceChoice:
     DeviceError
         When a device is asked for by name and cannot be used.
     """
+    if wanted not in get_args(DeviceName):
+        raise DeviceError(f"There is no device called {wanted!r}; choose {', '.join(get_args(DeviceName))}.")
     if wanted == "cpu":
         return DeviceChoice("cpu", "CPU, as asked.")
     cuda, mps = _why_no_cuda(), _why_no_mps()
