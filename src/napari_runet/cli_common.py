@@ -1,0 +1,50 @@
+"""What several commands share."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Model = Annotated[str, typer.Option("--model", help="Id, or folder (with a path separator).")]
+Iterations = Annotated[int | None, typer.Option("--iterations", help="1 to 10; by default what the card says.")]
+Threshold = Annotated[float | None, typer.Option("--threshold", help="Between 0 and 1; by default the card's.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
+Json = Annotated[Path | None, typer.Option("--json", help="Also write the figures into this file.")]
+
+
+@contextmanager
+def sentences(*kinds: type[Exception]) -> Iterator[None]:
+    """Turn an error that has a sentence for people into that sentence on stderr and exit status 1.
+
+    Parameters
+    ----------
+    kinds
+        Further kinds of errors, besides ValueError and OSError.
+    """
+    from pydantic import ValidationError
+
+    try:
+        yield
+    except ValidationError as error:
+        problem = error.errors()[0]
+        typer.echo(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}.", err=True)
+        raise typer.Exit(1) from error
+    except tuple({ValueError, OSError, *kinds}) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write figures as JSON, whole or not at all; a value that is no number would be an error, not NaN."""
+    import json
+
+    from napari_runet.io.atomic import write_atomically
+    from napari_runet.io.images import FileError
+    from napari_runet.io.masks import why_not_written
+
+    try:
+        write_atomically(path, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
+    except OSError as error:
+        raise FileError(why_not_written(path, error)) from error
