@@ -1,0 +1,114 @@
+"""How long napari stands still while an image is segmented.
+
+    python benchmarks/event_loop.py [--size 2048] [--screenshot FILE]
+
+A timer of 5 ms runs in napari's own process while the panel segments a drawn image in its worker; each gap
+between two ticks is time in which napari answered nothing. Gaps during which napari was adding a layer are
+counted apart, since that work is napari's. The first run adds the layers and the second updates them.
+Needs a display (``xvfb-run -a -s "-screen 0 1400x1000x24"`` where there is none).
+"""
+
+import argparse
+import sys
+import time
+
+import napari
+import numpy as np
+from napari.components import LayerList
+from napari.qt import get_qapp
+from qtpy.QtCore import QTimer
+
+from napari_runet.images.drawn import draw_fundus
+
+INTERVAL = 5
+
+
+class Ticks:
+    """The times of a timer's ticks, and when napari was adding layers."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+        self.adding: list[tuple[float, float]] = []
+        self._timer = QTimer()
+        self._timer.setInterval(INTERVAL)
+        self._timer.timeout.connect(lambda: self.times.append(time.perf_counter()))
+
+    def __enter__(self) -> "Ticks":
+        plain = LayerList.insert
+
+        def timed(layers: LayerList, index: int, layer: object) -> None:
+            start = time.perf_counter()
+            plain(layers, index, layer)
+            self.adding.append((start, time.perf_counter()))
+
+        self._restore = lambda: setattr(LayerList, "insert", plain)
+        LayerList.insert = timed
+        self._timer.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._timer.stop()
+        self._restore()
+
+    def gaps(self) -> tuple[np.ndarray, np.ndarray]:
+        """Milliseconds between ticks: with nothing added in them, and with a layer added in them."""
+        plain, adding = [], []
+        for start, end in zip(self.times, self.times[1:], strict=False):
+            overlaps = any(begun < end and ended > start for begun, ended in self.adding)
+            (adding if overlaps else plain).append(1000 * (end - start))
+        return np.array(plain), np.array(adding)
+
+
+def wait(condition: object, seconds: float) -> None:
+    """Run napari's event loop as it runs by itself, until a condition holds."""
+    application = get_qapp()
+    watch, end = QTimer(), time.monotonic() + seconds
+    watch.timeout.connect(lambda: application.quit() if condition() or time.monotonic() > end else None)
+    watch.start(50)
+    application.exec_() if hasattr(application, "exec_") else application.exec()
+    watch.stop()
+
+
+def measure(title: str, panel: object) -> None:
+    """Segment once and print the gaps."""
+    with Ticks() as ticks:
+        started = time.perf_counter()
+        if not panel.segment_now():
+            sys.exit(panel.session.obstacle or "The segmentation could not be started.")
+        wait(lambda: panel.session.activity.stage == "idle", 600)
+        seconds = time.perf_counter() - started
+    if panel.session.notice.kind == "error":
+        sys.exit(panel.session.notice.text)
+    plain, adding = ticks.gaps()
+    p50, p99 = np.percentile(plain, [50, 99])
+    print(
+        f"| {title:<22} | {seconds:6.1f} | {len(plain):6d} | {p50:6.1f} | {p99:6.1f} | {plain.max():6.1f} "
+        f"| {len(adding):6d} | {adding.max() if len(adding) else 0:6.1f} |",
+        flush=True,
+    )
+
+
+def main() -> None:
+    """Open napari, segment twice, print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", type=int, default=2048)
+    parser.add_argument("--screenshot", help="save the window at the end")
+    arguments = parser.parse_args()
+    viewer = napari.Viewer()
+    viewer.add_labels(np.zeros((16, 16), np.uint8), name="warm-up")  # the first layer of a process costs more
+    viewer.add_image(draw_fundus(0, arguments.size)[0], name="image")
+    _, panel = viewer.window.add_plugin_dock_widget("napari-runet", "Recurrent U-Net")
+    wait(lambda: False, 15)  # the worker imports torch and loads the model
+    print(f"{arguments.size} x {arguments.size} pixels; gaps in ms of a {INTERVAL} ms timer\n")
+    print("| run                    |      s |   gaps |    p50 |    p99 |    max | adding | longest |")
+    print("|------------------------|--------|--------|--------|--------|--------|--------|---------|")
+    measure("first, adds layers", panel)
+    measure("second, updates them", panel)
+    print(f"\n'torch' in sys.modules: {'torch' in sys.modules}")
+    if arguments.screenshot:
+        viewer.screenshot(arguments.screenshot, canvas_only=False, flash=False)
+    viewer.close()
+
+
+if __name__ == "__main__":
+    main()
