@@ -11,12 +11,13 @@ Needs a display (``xvfb-run -a -s "-screen 0 1400x1000x24"`` where there is none
 import argparse
 import sys
 import time
+from collections.abc import Callable
+from typing import Any
 
 import napari
 import numpy as np
 from napari.components import LayerList
-from napari.qt import get_qapp
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import QEventLoop, QTimer
 
 from napari_runet.images.drawn import draw_fundus
 
@@ -59,17 +60,16 @@ class Ticks:
         return np.array(plain), np.array(adding)
 
 
-def wait(condition: object, seconds: float) -> None:
-    """Run napari's event loop as it runs by itself, until a condition holds."""
-    application = get_qapp()
-    watch, end = QTimer(), time.monotonic() + seconds
-    watch.timeout.connect(lambda: application.quit() if condition() or time.monotonic() > end else None)
+def wait(condition: Callable[[], bool], seconds: float) -> None:
+    """Let napari's event loop run until a condition holds."""
+    loop, watch, end = QEventLoop(), QTimer(), time.monotonic() + seconds
+    watch.timeout.connect(lambda: loop.quit() if condition() or time.monotonic() > end else None)
     watch.start(50)
-    application.exec_() if hasattr(application, "exec_") else application.exec()
+    loop.exec_() if hasattr(loop, "exec_") else loop.exec()
     watch.stop()
 
 
-def measure(title: str, panel: object) -> None:
+def measure(title: str, panel: Any) -> None:
     """Segment once and print the gaps."""
     with Ticks() as ticks:
         started = time.perf_counter()
