@@ -5,7 +5,7 @@ import queue
 import threading
 import traceback
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,21 +19,31 @@ from napari_runet.engine.messages import (
     ArrayFile,
     Cancelled,
     CancelRequest,
+    CandidateReady,
     Event,
     Failed,
     Finished,
     IterationDone,
     LoadModelRequest,
     ModelLoaded,
+    PreviewReady,
     Request,
     WorkerLost,
 )
 from napari_runet.engine.process import WorkerProcess
-from napari_runet.engine.requests import ALL_FILES, INPUTS, Plane, remove_files, write_segment_request
+from napari_runet.engine.requests import (
+    ALL_FILES,
+    INPUTS,
+    CorrectedPlane,
+    Plane,
+    remove_files,
+    write_fine_tune_request,
+    write_segment_request,
+)
 from napari_runet.images.image_input import Region
-from napari_runet.settings import SegmentationSettings
+from napari_runet.settings import FineTuningSettings, SegmentationSettings
 
-_LAST_EVENTS = (Finished, ModelLoaded, Cancelled, Failed)
+_LAST_EVENTS = (Finished, ModelLoaded, CandidateReady, Cancelled, Failed)
 _log = logging.getLogger(__name__)
 
 
@@ -55,7 +65,8 @@ class EngineClient:
     ----------
     on_event
         Called with each event, one at a time and in order, on the client's event thread. Of one request, no
-        event comes after `Finished`, `ModelLoaded`, `Cancelled`, `Failed`, or a `WorkerLost`, which ends all.
+        event comes after `Finished`, `ModelLoaded`, `CandidateReady`, `Cancelled`, `Failed`, or a `WorkerLost`, which
+        ends all.
     environment
         Variables for the worker, over the defaults of `worker_environment`.
     """
@@ -132,6 +143,47 @@ class EngineClient:
             )
 
         return self._open_request(request_id, partial(self._write_and_send, request_id, write, name))
+
+    def fine_tune(
+        self,
+        samples: Callable[[], Sequence[CorrectedPlane]],
+        *,
+        folder: Path,
+        output: Path,
+        settings: FineTuningSettings,
+        preview: tuple[int, Region] | None = None,
+    ) -> str:
+        """Fine-tune a model on corrections.
+
+        `FineTuneReport` follows after each training step, at most a few a second, and `CandidateReady` at the end.
+        `cancel` ends it within a training step, with `CandidateReady` for the best so far; called twice, it ends
+        the worker, and there is no candidate.
+
+        Parameters
+        ----------
+        samples
+            Returns the corrected planes; called, and the arrays written, on the client's own thread.
+        folder
+            Of the model to start from.
+        output
+            A folder that is not there yet, for the candidate.
+        settings
+            How to fine-tune.
+        preview
+            Number of a sample and a box of it: `PreviewReady` follows every few seconds.
+
+        Returns
+        -------
+        The request's id.
+        """
+        request_id = uuid.uuid4().hex
+
+        def write(private: Path) -> Request:
+            return write_fine_tune_request(
+                private, request_id, samples, folder=folder, output=output, settings=settings, preview=preview
+            )
+
+        return self._open_request(request_id, partial(self._write_and_send, request_id, write, "A corrected image"))
 
     def cancel(self, request_id: str) -> None:
         """Ask the worker to stop a request; asked twice, end the worker and start another.
@@ -280,7 +332,7 @@ class EngineClient:
     def _on_message(self, process: WorkerProcess, event: Event) -> None:
         with self._lock:
             if process is not self._process or (event.id and event.id not in self._open):
-                if isinstance(event, IterationDone):
+                if isinstance(event, IterationDone | PreviewReady):
                     remove_file(Path(event.foreground.path))
             elif isinstance(event, Failed) and not event.id:
                 self._last_words = event  # it says why it cannot start, and ends

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from napari_runet.settings import SegmentationSettings
+from napari_runet.settings import FineTuningSettings, SegmentationSettings
 
 PROTOCOL_VERSION = 1
 
@@ -54,6 +54,36 @@ class SegmentRequest(Message):
     region: RegionBox | None = None
 
 
+class SampleFile(Message):
+    """A corrected plane: `image` (Y, X, C) of any real dtype, `labels` (Y, X) uint8 with 255 where unknown."""
+
+    name: str
+    image: ArrayFile
+    labels: ArrayFile
+
+
+class PreviewBox(Message):
+    """What is in view: a box of the plane of sample number `sample`."""
+
+    sample: int = Field(ge=0)
+    region: RegionBox
+
+
+class FineTuneRequest(Message):
+    """Fine-tune the model in `folder`, and write the candidate into the new folder `output`.
+
+    A `CancelRequest` ends it after the training step under way, with the best so far as its candidate.
+    """
+
+    kind: Literal["fine_tune"] = "fine_tune"
+    id: str
+    folder: str
+    output: str
+    samples: tuple[SampleFile, ...]
+    settings: FineTuningSettings = FineTuningSettings()
+    preview: PreviewBox | None = None
+
+
 class CancelRequest(Message):
     """Stop the request `target` at the next tile; answered by `Cancelled` for that request."""
 
@@ -62,7 +92,7 @@ class CancelRequest(Message):
     target: str
 
 
-Request = Annotated[LoadModelRequest | SegmentRequest | CancelRequest, Field(discriminator="kind")]
+Request = Annotated[LoadModelRequest | SegmentRequest | FineTuneRequest | CancelRequest, Field(discriminator="kind")]
 
 
 class Ready(Message):
@@ -127,6 +157,41 @@ class Finished(Message):
     seconds: float
 
 
+class FineTuneReport(Message):
+    """Where fine-tuning stands: see `napari_runet.training.fine_tuning.FineTuningReport`."""
+
+    kind: Literal["fine_tune_report"] = "fine_tune_report"
+    id: str
+    phase: str
+    training_step: int
+    loss: float | None
+    seconds: float
+    seconds_left: float
+    before: float | None = None
+    after: float | None = None
+
+
+class PreviewReady(Message):
+    """The candidate's last iteration on what is in view: (K, h, w) uint8, round(255 p), of the box asked for."""
+
+    kind: Literal["preview_ready"] = "preview_ready"
+    id: str
+    training_step: int
+    preview: PreviewBox
+    foreground: ArrayFile
+
+
+class CandidateReady(Message):
+    """Fine-tuning ended: the candidate is in `folder`; `figures` as in its card."""
+
+    kind: Literal["candidate_ready"] = "candidate_ready"
+    id: str
+    folder: str
+    sha256: str
+    parent: str
+    figures: dict[str, bool | int | float | str | None]
+
+
 class Cancelled(Message):
     """A request was stopped before its end."""
 
@@ -156,7 +221,17 @@ class WorkerLost(Message):
 
 
 Event = Annotated[
-    Ready | ModelLoaded | Progress | IterationDone | Finished | Cancelled | Failed | WorkerLost,
+    Ready
+    | ModelLoaded
+    | Progress
+    | IterationDone
+    | Finished
+    | FineTuneReport
+    | PreviewReady
+    | CandidateReady
+    | Cancelled
+    | Failed
+    | WorkerLost,
     Field(discriminator="kind"),
 ]
 request_adapter: TypeAdapter[Request] = TypeAdapter(Request)

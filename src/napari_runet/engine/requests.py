@@ -1,6 +1,6 @@
 """Writing a request's arrays into the private folder."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +8,15 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_runet.engine.arrays import remove_file, write_array
-from napari_runet.engine.messages import RegionBox, SegmentRequest
+from napari_runet.engine.messages import FineTuneRequest, PreviewBox, RegionBox, SampleFile, SegmentRequest
 from napari_runet.images.axes import Axes
 from napari_runet.images.image_input import ImageInput, Region
-from napari_runet.settings import SegmentationSettings
+from napari_runet.settings import FineTuningSettings, SegmentationSettings
 
 Plane = npt.NDArray[Any] | Callable[[], npt.NDArray[Any]]
 """(Y, X) or (Y, X, C), or a function without arguments that returns it."""
+CorrectedPlane = tuple[str, npt.NDArray[Any], npt.NDArray[np.uint8]]
+"""A name, an image plane (Y, X) or (Y, X, C), and its labels (Y, X), 255 where unknown."""
 
 INPUTS = "in-*"
 ALL_FILES = "*"
@@ -51,6 +53,49 @@ def write_segment_request(
         name=name,
         settings=settings,
         region=None if region is None else _box(private, request_id, region),
+    )
+
+
+def write_fine_tune_request(
+    private: Path,
+    request_id: str,
+    samples: Callable[[], Sequence[CorrectedPlane]],
+    *,
+    folder: Path,
+    output: Path,
+    settings: FineTuningSettings,
+    preview: tuple[int, Region] | None,
+) -> FineTuneRequest:
+    """Read the corrected planes, write them to files of `private`, and make the request.
+
+    Raises
+    ------
+    ImageError
+        When a plane is empty, or holds no real numbers.
+    OSError
+        When the disk is full.
+    Exception
+        What `samples` raises.
+    """
+    files = []
+    for number, (name, plane, labels) in enumerate(samples()):
+        pixels = plane[..., np.newaxis] if plane.ndim == 2 else plane
+        ImageInput.from_array(pixels, axes=Axes("YXC"), name=name)  # checks it
+        start = f"{request_id}-in-{number}"
+        image_file = write_array(private / f"{start}-image.npy", pixels)
+        files.append(
+            SampleFile(name=name, image=image_file, labels=write_array(private / f"{start}-labels.npy", labels))
+        )
+    box = None
+    if preview is not None:
+        box = PreviewBox(sample=preview[0], region=_box(private, request_id, preview[1]))
+    return FineTuneRequest(
+        id=request_id,
+        folder=str(folder),
+        output=str(output),
+        samples=tuple(files),
+        settings=settings,
+        preview=box,
     )
 
 

@@ -21,6 +21,7 @@ from napari_runet.engine.messages import (
     CancelRequest,
     Event,
     Failed,
+    FineTuneRequest,
     LoadModelRequest,
     Ready,
     Request,
@@ -66,9 +67,13 @@ class RequestChannel:
         """Wait for the next request, which is never a `CancelRequest`."""
         return self._requests.get()
 
+    def is_cancelled(self, request_id: str) -> bool:
+        """Whether the client asked to stop this request."""
+        return request_id in self._cancelled
+
     def stop_if_cancelled(self, request_id: str) -> None:
         """Raise `StoppedError` when the client asked to stop this request."""
-        if request_id in self._cancelled:
+        if self.is_cancelled(request_id):
             raise StoppedError(request_id)
 
     def _listen(self) -> None:
@@ -102,12 +107,13 @@ def answer(channel: RequestChannel, handlers: Mapping[type, Handler], request: R
 
 def make_handlers(channel: RequestChannel) -> dict[type, Handler]:
     """What the worker can do, by type of request; imports torch's side."""
-    from napari_runet.engine import segmenting
+    from napari_runet.engine import fine_tuning, segmenting
 
     models = segmenting.ModelCache()
     return {
         LoadModelRequest: lambda request: segmenting.load_model(channel, models, request),
         SegmentRequest: lambda request: segmenting.segment(channel, models, request),
+        FineTuneRequest: lambda request: fine_tuning.fine_tune(channel, models, request),
     }
 
 
@@ -163,12 +169,14 @@ def main(folder: Path) -> None:
         ready = import_torch()
         handlers = make_handlers(channel)
         from napari_runet.inference.devices import DeviceError
+        from napari_runet.training.loop import TrainingError
+        from napari_runet.training.pairs import DataError
     except Exception as error:  # noqa: BLE001 (an import of a broken torch can raise anything; told as an event)
         channel.send(Failed(id="", message=why_no_torch(error), detail=traceback.format_exc()))
         return
     channel.send(ready)
     while True:
-        answer(channel, handlers, channel.next_request(), (*OWN_ERRORS, DeviceError))
+        answer(channel, handlers, channel.next_request(), (*OWN_ERRORS, DeviceError, DataError, TrainingError))
 
 
 if __name__ == "__main__":
