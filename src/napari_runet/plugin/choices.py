@@ -8,6 +8,7 @@ from napari.layers import Image
 from napari_runet.images.image_input import ImageError
 from napari_runet.models.store import ModelStore
 from napari_runet.plugin.layers import images_in, owner_of, results_of
+from napari_runet.plugin.plane_correction import correction_of
 from napari_runet.plugin.reading import Reading, Source, read_layer, why_not
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Choices:
             session.image, session.pinned = None, False
         if not session.pinned:
             active = self._viewer.layers.selection.active
-            owner = owner_of(self._viewer, active)
+            owner = owner_of(self._viewer, active) or correction_of(active)
             wanted = owner.image if owner is not None else active
             if any(wanted is image for image in images):
                 session.image = wanted

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, cast
 
+from napari_runet.plugin.layers import without_proxy
+
 if TYPE_CHECKING:
     import napari
 
@@ -12,7 +14,7 @@ PLUGIN, WIDGET = "napari-runet", "Recurrent U-Net"
 
 def open_panel(viewer: "napari.Viewer") -> "Panel":
     """The viewer's panel, opened or brought to the front."""
-    dock, panel = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)
+    dock, panel = without_proxy(viewer).window.add_plugin_dock_widget(PLUGIN, WIDGET)
     dock.show()
     dock.raise_()
     return cast("Panel", panel)

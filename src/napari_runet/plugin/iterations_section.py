@@ -69,6 +69,9 @@ class IterationsSection(QWidget):
         )
         self.confidence = _button("Confidence", "Open the confidence of the shown iteration as an image.", confidence)
         self.save = _button("Save masks…", "Save masks as TIFF or PNG.", save)
+        policy = self.legend.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)
+        self.legend.setSizePolicy(policy)
         self.plot: IterationPlot | None = None
         self._play, self._settle = QTimer(self), QTimer(self)
         self._play.setInterval(_PLAY_MS)

@@ -9,13 +9,23 @@ if TYPE_CHECKING:
     from napari.layers import Labels
 
 PLUGIN = "napari-runet"
-Actions = dict[str, Callable[[], None]]
+Actions = dict[str, Callable[[], object]]
 """What each key of the manifest's configuration "keys" does."""
 
 
 def key_settings() -> Any:
     """The keys as set in napari's preferences: an evented object with a field for each action."""
     return get_plugin_settings(PLUGIN).keys
+
+
+PAINTING_KEYS = ("1", "2", "3", "4", "E", "P", "F")
+"""napari's own keys for erasing, painting, polygon and filling."""
+
+
+def bind_painting(layer: "Labels", action: Callable[[], object]) -> None:
+    """Have a try to paint on a layer that shows a prediction do something instead."""
+    for key in PAINTING_KEYS:
+        layer.bind_key(key, _ignoring_layer(action), overwrite=True)
 
 
 def bind(layer: "Labels", actions: Actions) -> list[str]:
@@ -39,7 +49,7 @@ def bind(layer: "Labels", actions: Actions) -> list[str]:
     return problems
 
 
-def _ignoring_layer(action: Callable[[], None]) -> Callable[[Any], None]:
+def _ignoring_layer(action: Callable[[], object]) -> Callable[[Any], None]:
     def press(_layer: Any) -> None:
         action()
 

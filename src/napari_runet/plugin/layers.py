@@ -22,9 +22,19 @@ RECORD = "napari_runet"
 """Key in a layer's metadata of plain values: image, model, version, run, iteration, threshold."""
 OWNER = "napari_runet_layers"
 """Key in a layer's metadata of the `ResultLayers` that keeps it up to date."""
+CORRECTION = "napari_runet_correction"
+"""Key in a layer's metadata of the `PlaneCorrection` that a person paints on it."""
 EARLIER = " (earlier run)"
 CHANGE_COLORS = {1: "#2ec4b6", 2: "#ff6b35"}
 """Added and removed pixels; told apart by people who confuse red and green."""
+
+
+def without_proxy(viewer: "ViewerModel") -> "ViewerModel":
+    """The viewer itself, where napari hands out a proxy of it.
+
+    Through a proxy every layer comes in a new wrapper, and layers are told apart by identity here.
+    """
+    return cast("ViewerModel", getattr(viewer, "__wrapped__", viewer))
 
 
 class ResultLayers:
@@ -122,9 +132,8 @@ class ResultLayers:
             if self.changes is not None and self.changes in self._viewer.layers:
                 self.changes.visible = False
             return
-        self.changes = self._put(
-            self.changes, self.result.changes(iteration), f"{self.title} · changes", CHANGE_COLORS
-        )
+        plane = self.result.changes(iteration)
+        self.changes = self._put(self.changes, plane, f"{self.title} · changes", CHANGE_COLORS, opacity=1.0)
         self.changes.metadata[RECORD] = self.result.record(iteration)
         self.changes.visible = True
 
@@ -168,7 +177,12 @@ class ResultLayers:
         return layer
 
     def _put(
-        self, layer: Labels | None, plane: "npt.NDArray[np.uint8]", name: str, colors: dict[int, str]
+        self,
+        layer: Labels | None,
+        plane: "npt.NDArray[np.uint8]",
+        name: str,
+        colors: dict[int, str],
+        opacity: float = 0.7,
     ) -> Labels:
         """Show a plane in a Labels layer, the one given where it is still in the viewer."""
         placement = place(self.image, self.result.source, self.result.region)
@@ -177,7 +191,7 @@ class ResultLayers:
             if layer is not None:
                 self._remove(layer)
             layer = Labels(
-                data, name=name, colormap=_colormap(colors), opacity=0.7, visible=False, **placement.transform
+                data, name=name, colormap=_colormap(colors), opacity=opacity, visible=False, **placement.transform
             )
             layer.metadata[OWNER] = self
             active = self._viewer.layers.selection.active

@@ -11,9 +11,12 @@ from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from napari_runet.plugin import keys
 from napari_runet.plugin.choices import Choices
+from napari_runet.plugin.correct_section import CorrectSection
+from napari_runet.plugin.correcting import Correcting
 from napari_runet.plugin.engine_bridge import EngineBridge
 from napari_runet.plugin.image_section import ImageSection
 from napari_runet.plugin.iterations_section import IterationsSection
+from napari_runet.plugin.layers import without_proxy
 from napari_runet.plugin.model_section import ModelSection
 from napari_runet.plugin.options_section import OptionsSection
 from napari_runet.plugin.save_dialog import SaveDialog
@@ -49,12 +52,13 @@ class Panel(QWidget):
 
     def __init__(self, viewer: "napari.viewer.Viewer") -> None:
         super().__init__()
-        self._viewer = viewer
+        self._viewer = viewer = without_proxy(viewer)
         self.session = Session()
         self.choices = Choices(viewer, self.session)
         self.stepping = Stepping(viewer, self.session)
         self.engine = EngineBridge(self)
         self.segmentation = Segmentation(viewer, self.session, self.choices, self.stepping, self.engine)
+        self.correcting = Correcting(viewer, self.session, self.choices)
         self._bound: WeakSet[Labels] = WeakSet()
         self._saving: object | None = None
         self._folder = Path.home()
@@ -151,6 +155,7 @@ class Panel(QWidget):
             save=self.ask_where_to_save,
         )
         self.options_fold = Fold("Options", self.options_section)
+        self.correct_section = CorrectSection(self._viewer, self.session, self.correcting)
 
     def _lay_out(self) -> None:
         content = QWidget()
@@ -161,6 +166,7 @@ class Panel(QWidget):
             self.segment_section,
             self.options_fold,
             self.iterations_section,
+            self.correct_section,
         )
         for position, section in enumerate(sections):
             if position:
@@ -176,7 +182,8 @@ class Panel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.scroll_area)
-        self.setMinimumWidth(WIDTH)
+        bar = self.scroll_area.verticalScrollBar()
+        self.setMinimumWidth(max(WIDTH, content.minimumSizeHint().width() + (bar.sizeHint().width() if bar else 0)))
 
     def _follow_viewer(self) -> None:
         layers = self._viewer.layers
@@ -200,7 +207,9 @@ class Panel(QWidget):
         events.results.connect(self._bind_keys)
         events.revision.connect(self._bind_keys)
         events.model.connect(self._warm_up)
-        for name in ("previous", "next", "first", "last", "play", "changes"):
+        events.image.connect(self.correcting.look)
+        events.correction.connect(self._bind_keys)
+        for name in (*self._key_actions(), *self._correction_actions()):
             getattr(keys.key_settings().events, name).connect(self._rebind_keys)
 
     def _on_selected(self) -> None:
@@ -208,11 +217,13 @@ class Panel(QWidget):
 
     def _on_dims(self) -> None:
         self.choices.look_again()
+        self.correcting.look()
 
     def _on_layers(self) -> None:
         self.choices.follow()
         self.image_section.refresh()
         self.options_section.list_shapes()
+        self.correcting.look()
 
     def _warm_up(self) -> None:
         if self.isVisible():
@@ -229,6 +240,11 @@ class Panel(QWidget):
             if layer not in self._bound:
                 self._bound.add(layer)
                 keys.bind(layer, self._key_actions())
+                keys.bind_painting(layer, self.correcting.correct)
+        correction = self.session.correction
+        if correction is not None and correction.layer is not None and correction.layer not in self._bound:
+            self._bound.add(correction.layer)
+            keys.bind(correction.layer, self._correction_actions())
 
     def _rebind_keys(self) -> None:
         self._bound.clear()
@@ -244,6 +260,13 @@ class Panel(QWidget):
             "changes": lambda: self.stepping.show_changes(not self.session.changes_shown),
         }
 
+    def _correction_actions(self) -> keys.Actions:
+        return {
+            "paint": lambda: self.correcting.brush(1),
+            "erase": lambda: self.correcting.brush(0),
+            "review": lambda: self.correcting.review("view"),
+        }
+
     # Coming and going
 
     def showEvent(self, event: "QShowEvent | None") -> None:  # noqa: N802
@@ -256,5 +279,6 @@ class Panel(QWidget):
         """End the worker when napari takes the panel out of its dock."""
         if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
             self.segmentation.abandon()
+            self.correcting.close()
             self.engine.close()
         return bool(super().event(event))

@@ -58,13 +58,14 @@ def place(layer: "Image", source: "Source", region: "Region | None" = None) -> P
     scale = np.asarray(layer.scale) * np.asarray(source.factors)
     drop = source.letters[0] == "C" and _first_is_apart(local) and _first_is_apart(world)
     kept = list(range(1 if drop else 0, layer.ndim))
-    part, outer = (local.set_slice(kept), world.set_slice(kept)) if drop else (layer, world)
+    block = np.ix_(kept, kept)
+    whole = np.ix_([*kept, layer.ndim], [*kept, layer.ndim])
     transform = {
         "scale": scale[kept],
         "translate": translate[kept],
-        "rotate": np.asarray(part.rotate),
-        "shear": np.asarray(part.shear),
-        "affine": np.asarray(outer.affine_matrix),
+        "rotate": np.asarray(layer.rotate)[block],
+        "shear": _part_of_shear(np.asarray(layer.shear), kept),
+        "affine": np.asarray(world.affine_matrix)[whole],
         "units": tuple(layer.units[axis] for axis in kept),
         "axis_labels": tuple(layer.axis_labels[axis] for axis in kept),
     }
@@ -80,6 +81,16 @@ def _origin(source: "Source", region: "Region | None") -> npt.NDArray[np.float64
     return np.array(
         [planes.get(axis, corner.get(letter, 0)) for axis, letter in enumerate(source.letters)], dtype=float
     )
+
+
+def _part_of_shear(shear: npt.NDArray[Any], kept: list[int]) -> npt.NDArray[Any]:
+    """The shear of some dimensions; napari gives it as a matrix, or as the elements above its diagonal."""
+    if shear.ndim == 2:
+        return shear[np.ix_(kept, kept)]
+    ndim = int(np.sqrt(2 * shear.size)) + 1
+    matrix = np.eye(ndim)
+    matrix[np.triu_indices(ndim, 1)] = shear
+    return matrix[np.ix_(kept, kept)][np.triu_indices(len(kept), 1)]
 
 
 def _first_is_apart(transform: Affine) -> bool:

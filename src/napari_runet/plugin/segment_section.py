@@ -36,7 +36,7 @@ class SegmentSection(QWidget):
         font.setPointSizeF(font.pointSizeF() * 1.25)
         self.segment.setFont(font)
         self.segment.clicked.connect(lambda: segment())
-        self.segment_all = QPushButton("All open images")
+        self.segment_all = QPushButton("Segment all\nopen images")
         self.segment_all.setObjectName("segment-all")
         self.segment_all.setToolTip("Segment all open images, one after the other.")
         self.segment_all.setMinimumHeight(38)

@@ -18,6 +18,7 @@ from napari_runet.engine.messages import (
 )
 from napari_runet.images.image_input import ImageError
 from napari_runet.plugin.layers import ResultLayers, results_of
+from napari_runet.plugin.plane_correction import correction_of
 from napari_runet.plugin.reading import why_not
 from napari_runet.plugin.regions import region_of
 from napari_runet.plugin.results import IterationResult, Result
@@ -223,6 +224,7 @@ class Segmentation:
                 run.layers.begin(run.result)
         active = self._viewer.layers.selection.active
         follow = active is None or active is run.begun_with or active is run.image or active in run.layers
+        follow = follow and correction_of(active) is None  # whoever paints is not taken away from it
         self._session.results = run.layers
         layer = run.layers.update(iteration)
         self._stepping.show(iteration, select=False)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from napari_runet.models.store import StoredModel
     from napari_runet.plugin.layers import ResultLayers
+    from napari_runet.plugin.plane_correction import PlaneCorrection
 
 Stage = Literal["idle", "running", "cancelling"]
 NoticeKind = Literal["info", "warning", "error"]
@@ -61,6 +62,12 @@ class Session:
         Grows whenever something inside `results` has changed.
     changes_shown, playing
         Whether the pixels that flipped are drawn, and whether the iterations are played.
+    correction, corrected
+        What is corrected on the plane on show (None for nothing), and a number that grows whenever it changes.
+    correction_notice, journal_problem
+        What there is to say about correcting; why corrections are not being saved, empty when they are.
+    recovered
+        What was kept of this image from an earlier time and is not open, as a sentence; empty for nothing.
     """
 
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor()
@@ -83,3 +90,8 @@ class Session:
     revision: int = 0
     changes_shown: bool = False
     playing: bool = False
+    correction: Optional["PlaneCorrection"] = None
+    corrected: int = 0
+    correction_notice: Notice = field(default_factory=Notice)
+    journal_problem: str = ""
+    recovered: str = ""
