@@ -25,13 +25,14 @@ def sentences(*kinds: type[Exception]) -> Iterator[None]:
     """
     from pydantic import ValidationError
 
+    expected: tuple[type[Exception], ...] = (ValueError, OSError, *kinds)
     try:
         yield
     except ValidationError as error:
         problem = error.errors()[0]
         typer.echo(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}.", err=True)
         raise typer.Exit(1) from error
-    except tuple({ValueError, OSError, *kinds}) as error:
+    except expected as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
 

@@ -24,7 +24,7 @@ MASK = (np.arange(60, dtype=np.uint8) % 7).reshape(6, 10)
     labels=hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, max_side=40)),
     suffix=st.sampled_from([".tif", ".TIFF", ".png"]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_a_mask_comes_back_as_it_was(labels, suffix, tmp_path_factory):
     path = tmp_path_factory.mktemp("masks") / f"mask{suffix}"
     write_mask(path, labels, pixel_size=0.5, unit="um")

@@ -92,8 +92,9 @@ def _tiff(array: npt.NDArray[Any], axes: str, size: tuple[float, float] | None, 
         options["metadata"]["unit"] = "".join(c if c.isascii() else f"\\u{ord(c):04x}" for c in name)
         options["resolution"] = (1 / size[1], 1 / size[0])
         options["resolutionunit"] = 1
-    # ImageJ's kind of TIFF ends at 4 GiB
-    tifffile.imwrite(buffer, array, imagej=array.nbytes < 1 << 31, compression="zlib", **options)
+    # ImageJ's kind of TIFF ends at 4 GiB, and tifffile reads its stacks of single pixels wrongly
+    imagej = array.ndim == 2 and array.nbytes < 1 << 31
+    tifffile.imwrite(buffer, array, imagej=imagej, photometric="minisblack", compression="zlib", **options)
     return buffer.getvalue()
 
 

@@ -15,6 +15,8 @@ from napari_runet.models.card import CARD_SCHEMA_VERSION, MODEL_ID_PATTERN, Mode
 
 CARD_FILE = "card.json"
 WEIGHTS_FILE = "model.safetensors"
+CARD_LIMIT = 4 << 20
+"""Bytes that a card may take."""
 HOME_VARIABLE = "NAPARI_RUNET_HOME"
 
 
@@ -43,12 +45,18 @@ def read_card(folder: Path) -> ModelCard:
     """
     path = folder / CARD_FILE
     try:
+        if path.exists() and not (path.is_file() and path.stat().st_size <= CARD_LIMIT):
+            raise ModelError(f"The model card {path} is no file, or far too large for one.")
         content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise ModelError(f"There is no model in {folder}: it has no {CARD_FILE}.") from error
-    except (OSError, ValueError) as error:
+    except ModelError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"The model card {path} cannot be read: {error}") from error
-    version = content.get("schema_version") if isinstance(content, dict) else None
+    version = content.get("schema_version", CARD_SCHEMA_VERSION) if isinstance(content, dict) else None
+    if isinstance(content, dict) and not isinstance(version, int):
+        raise ModelError(f"The model card {path} is not valid: its schema_version is no whole number.")
     if isinstance(version, int) and version > CARD_SCHEMA_VERSION:
         raise ModelError(f"The model in {folder} was written by a newer version; update napari-runet to use it.")
     try:

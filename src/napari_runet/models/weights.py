@@ -2,11 +2,12 @@
 
 import hashlib
 import json
+import math
 import os
-import struct
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
@@ -14,6 +15,10 @@ from torch import Tensor
 from napari_runet.models.card import ModelCard
 from napari_runet.models.store import CARD_FILE, WEIGHTS_FILE, ModelError, read_card, write_atomically
 from napari_runet.networks import IterativeNetwork, build
+
+HEADER_LIMIT = 1 << 20
+"""Bytes that the header of a weights file may take; those of all networks here take far less."""
+DTYPES = {"F32": 4, "F16": 2, "BF16": 2, "I64": 8}
 
 
 def load_network(folder: Path) -> tuple[ModelCard, IterativeNetwork]:
@@ -25,37 +30,66 @@ def load_network(folder: Path) -> tuple[ModelCard, IterativeNetwork]:
         When card and tensors are missing, damaged, or do not belong together.
     """
     card = read_card(folder)
-    path = folder / WEIGHTS_FILE
     try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"The weights of model {card.id!r} cannot be read: {error.strerror or error}.") from error
+        with torch.device("meta"):
+            network = build(card.network)
+    except ValueError as error:
+        raise ModelError(f"The network of model {card.id!r} cannot be built: {error}") from error
+    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    raw = _read_weights(folder / WEIGHTS_FILE, expected, card.id)
     if hashlib.sha256(raw).hexdigest() != card.sha256:
         raise ModelError(
             f"The weights of model {card.id!r} are damaged or not those its card names "
-            f"(sha256 differs). Copy or install the model again: {path}"
+            f"(sha256 differs). Copy or install the model again: {folder / WEIGHTS_FILE}"
         )
-    with torch.device("meta"):
-        network = build(card.network)
-    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     _check_header(raw, expected, card.id)
+    try:
+        tensors = load_tensors(raw)
+    except SafetensorError as error:
+        raise ModelError(f"The weights of model {card.id!r} are damaged: {error}.") from error
     network = build(card.network)
-    network.load_state_dict(load_tensors(raw))
+    network.load_state_dict(tensors)
     return card, network.eval()
+
+
+def _read_weights(path: Path, expected: dict[str, tuple[int, ...]], model_id: str) -> bytes:
+    """The file's content, once its size is known to be one that such a network can have."""
+    limit = HEADER_LIMIT + 8 * sum(math.prod(shape) for shape in expected.values())
+    try:
+        if not path.is_file():
+            raise ModelError(f"The weights of model {model_id!r} are missing: there is no file {path}.")
+        if path.stat().st_size > limit:
+            raise ModelError(f"The weights of model {model_id!r} do not fit its card: the file is too large.")
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"The weights of model {model_id!r} cannot be read: {error.strerror or error}.") from error
 
 
 def _check_header(raw: bytes, expected: dict[str, tuple[int, ...]], model_id: str) -> None:
     """Compare names, shapes and dtypes in the file's header with those of the network in the card."""
-    (length,) = struct.unpack("<Q", raw[:8])
-    header = json.loads(raw[8 : 8 + length])
-    header.pop("__metadata__", None)
-    found = {name: tuple(entry["shape"]) for name, entry in header.items()}
+    entries = _header(raw, model_id)
+    found = {name: shape for name, (_, shape) in entries.items()}
     if found != expected:
         wrong = sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
-        raise ModelError(f"The weights of model {model_id!r} do not fit its card; the first difference is {wrong[0]!r}.")
-    odd = {entry["dtype"] for entry in header.values()} - {"F32", "F16", "BF16", "I64"}
+        raise ModelError(
+            f"The weights of model {model_id!r} do not fit its card; the first difference is {wrong[0]!r}."
+        )
+    odd = sorted({dtype for dtype, _ in entries.values()} - DTYPES.keys())
     if odd:
-        raise ModelError(f"The weights of model {model_id!r} hold {', '.join(sorted(odd))} numbers, which none of ours does.")
+        raise ModelError(f"The weights of model {model_id!r} hold {', '.join(odd)} numbers, which none of ours does.")
+
+
+def _header(raw: bytes, model_id: str) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Name to dtype and shape of each tensor, as the file claims."""
+    length = int.from_bytes(raw[:8], "little")
+    try:
+        if len(raw) < 8 or length > min(HEADER_LIMIT, len(raw) - 8):
+            raise ValueError("its header does not fit into it")
+        header = json.loads(raw[8 : 8 + length])
+        header.pop("__metadata__", None)
+        return {name: (str(entry["dtype"]), tuple(entry["shape"])) for name, entry in header.items()}
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise ModelError(f"The weights of model {model_id!r} are no safetensors file, or a damaged one.") from error
 
 
 def save_network(folder: Path, card: ModelCard, network: IterativeNetwork) -> ModelCard:

@@ -1,0 +1,202 @@
+"""The command line as people call it: files out, sentences and exit status where something is wrong."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from PIL import Image
+from typer.testing import CliRunner
+
+from napari_runet.cli import app
+from napari_runet.models.card import ClassInfo, ModelCard, NetworkConfig
+from napari_runet.models.weights import save_network
+from napari_runet.networks import build
+
+SMALL = NetworkConfig(base_channels=2, hidden_channels=2)
+
+
+@pytest.fixture
+def model(models_home):
+    torch.manual_seed(0)
+    classes = (ClassInfo(name="background", color="#000000"), ClassInfo(name="thing", color="#ff0000"))
+    card = ModelCard(id="tiny", title="Tiny", sentence="Finds nothing.", network=SMALL, classes=classes)
+    save_network(models_home / "tiny", card, build(SMALL))
+    return models_home / "tiny"
+
+
+@pytest.fixture
+def image(tmp_path):
+    path = tmp_path / "a.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 56, 3), np.uint8)).save(path)
+    return path
+
+
+def call(*arguments):
+    """Run a command; a traceback is a failure of the test, whatever the exit status."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def data_folder(root, masks):
+    for name in ("images", "masks"):
+        (root / name).mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for stem, mask in masks.items():
+        Image.fromarray(rng.integers(0, 255, (*mask.shape, 3), np.uint8)).save(root / "images" / f"{stem}.png")
+        Image.fromarray(mask).save(root / "masks" / f"{stem}.png")
+    return root
+
+
+@pytest.mark.parametrize("code", ["import napari_runet", "import napari_runet.cli"])
+def test_imports_stay_light(code):
+    heavy = "('torch', 'napari', 'qtpy', 'PyQt6', 'PySide6', 'numpy', 'pydantic')"
+    program = f"{code}; import sys; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_segment_writes_what_python_gives(model, image, tmp_path):
+    from napari_runet import segment
+
+    out = tmp_path / "out"
+    result = call("segment", image, "--model", "tiny", "--output", out, "--all-iterations", "--probabilities")
+    assert result.exit_code == 0, result.output
+    expected = segment(np.asarray(Image.open(image)), model, iterations=3)
+    for t in (1, 2, 3):
+        np.testing.assert_array_equal(tifffile.imread(out / f"a_iteration{t}.tif"), expected.labels[t - 1])
+    np.testing.assert_array_equal(tifffile.imread(out / "a.tif"), expected.labels[-1])
+    found = tifffile.imread(out / "a_probabilities.tif")
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected.probabilities[-1], atol=1e-6)
+    assert len(list(out.iterdir())) == 5
+
+
+def test_segment_takes_iterations_threshold_format_and_a_folder_as_model(model, image, tmp_path):
+    arguments = ("--iterations", 1, "--threshold", 0.001, "--format", "png", "--device", "cpu")
+    result = call("segment", image, "--model", model, "--output", tmp_path / "out", *arguments)
+    assert result.exit_code == 0, result.output
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.png"]
+    assert (np.asarray(Image.open(tmp_path / "out" / "a.png")) == 1).all()
+
+
+def test_bad_files_do_not_stop_the_others(model, image, tmp_path):
+    text, cut, stack, empty = (tmp_path / name for name in ("text.png", "cut.png", "stack.tif", "empty.tif"))
+    text.write_text("no image")
+    cut.write_bytes(image.read_bytes()[:-3000])
+    tifffile.imwrite(stack, np.zeros((5, 20, 30), np.uint8), photometric="minisblack")
+    empty.write_bytes(b"")
+    missing = tmp_path / "missing.png"
+    out = tmp_path / "out"
+    result = call("segment", text, cut, stack, empty, missing, image, "--model", "tiny", "--output", out)
+    assert result.exit_code == 1
+    assert [path.name for path in out.iterdir()] == ["a.tif"]
+    sentences = [line for line in result.stderr.splitlines() if line.strip()]
+    assert len(sentences) == 5
+    assert "not an image" in sentences[0] and "5 x 20 x 30" in sentences[2] and "missing.png" in sentences[4]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--model", "nobody"], "no model called 'nobody'"),
+        (["--model", "no/where"], "There is no model in"),
+        (["--model", "tiny", "--device", "tpu"], "device"),
+        (["--model", "tiny", "--iterations", "11"], "iterations"),
+        (["--model", "tiny", "--threshold", "1"], "threshold"),
+        (["--model", "tiny", "--format", "bmp"], "tif or png"),
+        pytest.param(
+            ["--model", "tiny", "--device", "cuda"],
+            "CUDA cannot be used",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here"),
+        ),
+    ],
+)
+def test_what_cannot_work_is_a_sentence_before_anything_is_written(model, image, tmp_path, arguments, says):
+    result = call("segment", image, "--output", tmp_path / "out", *arguments)
+    assert result.exit_code == 1
+    assert says in result.stderr and len(result.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_masks_that_would_collide_are_refused_before_starting(model, image, tmp_path):
+    other = tmp_path / "A.jpg"
+    shutil.copy(image, other)
+    result = call("segment", image, other, "--model", "tiny", "--output", tmp_path / "out")
+    assert result.exit_code == 1 and "both be written" in result.stderr
+    before = image.read_bytes()
+    result = call("segment", image, "--model", "tiny", "--output", tmp_path, "--format", "png")
+    assert result.exit_code == 1 and "over the image" in result.stderr
+    assert image.read_bytes() == before and not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root to become another user")
+def test_an_output_folder_without_permission_is_a_sentence(tmp_path):
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o755)
+    program = f"""
+import os
+from pathlib import Path
+from napari_runet.inference.files import Output, check_output
+os.chdir({str(closed)!r})
+os.setuid(65534)
+try:
+    check_output([Path("/x/a.png")], Output(Path("out")), 3)
+except ValueError as error:
+    print(error)
+"""
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert "no permission to write there" in told
+
+
+def test_evaluate_agrees_with_segment_and_has_nulls_for_empty_masks(model, tmp_path):
+    from napari_runet import segment
+
+    truth = (np.random.default_rng(3).random((40, 56)) < 0.4).astype(np.uint8) * 255
+    data = data_folder(tmp_path / "data", {"full": truth, "none": np.zeros((40, 56), np.uint8)})
+    figures = tmp_path / "figures.json"
+    result = call("evaluate", "--model", "tiny", "--data", data, "--iterations", 2, "--json", figures)
+    assert result.exit_code == 0, result.output
+    content = json.loads(figures.read_text(), parse_constant=lambda name: pytest.fail(f"{name} in JSON"))
+    assert (content["model"], content["n"], content["n_empty"]) == ("tiny", 2, 1)
+    assert content["sha256"] == json.loads((model / "card.json").read_text())["sha256"]
+    assert content["per_image"][1] == {"name": "none", "dice": [None, None]}
+    images = [np.asarray(Image.open(data / "images" / f"{stem}.png")) for stem in ("full", "none")]
+    both = [segment(each, model, iterations=2).labels for each in images]
+    for t, row in enumerate(content["iterations"]):
+        drawn, real = both[0][t] > 0, truth > 0
+        dice = 2 * (drawn & real).sum() / (drawn.sum() + real.sum())
+        assert row["iteration"] == t + 1
+        assert row["dice"] == content["per_image"][0]["dice"][t] == pytest.approx(dice)
+        pooled, wanted = np.concatenate([each[t] > 0 for each in both]), np.concatenate([real, real & False])
+        ious = [(pooled == k)[wanted == k].sum() / ((pooled == k) | (wanted == k)).sum() for k in (0, 1)]
+        assert row["miou"] == pytest.approx(np.mean(ious))
+
+
+def test_evaluate_without_images_or_with_unknown_classes_is_a_sentence(model, tmp_path):
+    result = call("evaluate", "--model", "tiny", "--data", tmp_path)
+    assert result.exit_code == 1 and "no images" in result.stderr
+    data = data_folder(tmp_path / "data", {"a": np.full((20, 20), 7, np.uint8)})
+    (data / "masks").rename(data / "labels")
+    result = call("evaluate", "--model", "tiny", "--data", data)
+    assert result.exit_code == 1 and "class 7" in result.stderr
+
+
+def test_models_are_listed_shown_and_located(model):
+    listed = call("models", "list").stdout
+    assert "tiny" in listed and "Finds nothing." in listed
+    assert json.loads(call("models", "show", "tiny").stdout)["id"] == "tiny"
+    assert call("models", "path", "tiny").stdout.strip() == str(model)
+    assert call("models", "path", "nobody").exit_code == 1
+
+
+def test_doctor_names_versions_device_and_folders(model):
+    told = call("doctor").stdout
+    assert torch.__version__ in told and str(model.parent) in told and "tiny" in told
