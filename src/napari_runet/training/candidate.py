@@ -15,6 +15,7 @@ from napari_runet.models.store import CARD_FILE, WEIGHTS_FILE, ModelError
 from napari_runet.models.weights import save_state
 from napari_runet.networks import IterativeNetwork, build
 from napari_runet.settings import FineTuningSettings
+from napari_runet.training.correction_trainer import total_training_steps
 from napari_runet.training.judging import Figures
 from napari_runet.training.pairs import Pair, known_labels
 
@@ -61,6 +62,7 @@ def candidate_card(parent: ModelCard, settings: FineTuningSettings, pairs: list[
         "settings": settings.model_dump(mode="json"),
         "seed": settings.seed,
         "training_steps": figures.training_steps,
+        "total_training_steps": total_training_steps(parent.training) + figures.training_steps,
         "seconds": round(figures.seconds, 1),
     }
     title = (settings.name or f"{parent.title}, fine-tuned")[:80]

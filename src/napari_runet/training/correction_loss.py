@@ -28,12 +28,14 @@ class CorrectionLoss:
         pixel was mostly wrong beside it.
     thin
         Weight of the soft clDice term.
+    balanced
+        Whether the old answers of each class weigh alike, however few they are.
     """
 
     alpha: float = 0.4
-    keep: float = 1.0
+    keep: float = 10.0
     confident: float = 0.7
-    doubt_radius: int = 12
+    doubt_radius: int = 4
     thin: float = 0.0
     balanced: bool = True
 

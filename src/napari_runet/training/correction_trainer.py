@@ -2,8 +2,9 @@
 
 import copy
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,9 @@ from napari_runet.training.correction_sampler import MILD, CorrectionSampler
 from napari_runet.training.loop import TrainingError
 from napari_runet.training.patches import Patch
 from napari_runet.training.samples import Augmentation
+
+YOUNG_STEPS = 500
+"""A model that was trained for fewer steps than this is still learning what it is for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,7 @@ class Tuning:
 
     loss: CorrectionLoss = field(default_factory=CorrectionLoss)
     layers: Literal["all", "normalisation"] = "all"
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-4
     weight_decay: float = 1e-4
     gradient_clip: float = 1.0
     batch_size: int = 4
@@ -43,10 +47,29 @@ class Tuning:
     augmentation: Augmentation = MILD
 
     @classmethod
-    def of(cls, settings: FineTuningSettings) -> "Tuning":
-        """What the settings ask for: the stronger, the less the old answers weigh."""
-        keep = (1 - settings.strength) / settings.strength
-        return cls(loss=CorrectionLoss(keep=keep, thin=0.5 if settings.thin_structures else 0.0))
+    def of(cls, settings: FineTuningSettings, training: Mapping[str, Any]) -> "Tuning":
+        """What the settings ask for: the stronger, the faster, and the less the old answers weigh.
+
+        Corrections are mostly of mistakes, so that without the old answers a network learns to say the opposite
+        of everything; they never weigh nothing.
+
+        Parameters
+        ----------
+        training
+            Of the card of the model; one that was made from nothing learns faster at first.
+        """
+        strength = settings.strength
+        thin = 0.5 if settings.thin_structures else 0.0
+        if total_training_steps(training) < YOUNG_STEPS:
+            return cls(loss=CorrectionLoss(keep=1.0, thin=thin), learning_rate=2e-3)
+        keep = 1 + 9 * (1 - strength) / strength
+        return cls(loss=CorrectionLoss(keep=keep, thin=thin), learning_rate=6e-4 * strength)
+
+
+def total_training_steps(training: Mapping[str, Any]) -> int:
+    """How many steps a model was trained in all, by the `training` of its card; many where it does not say."""
+    steps = training.get("total_training_steps", training.get("training_steps", YOUNG_STEPS))
+    return steps if isinstance(steps, int) else YOUNG_STEPS
 
 
 class CorrectionTrainer:

@@ -92,7 +92,9 @@ def fine_tune(
     settings = settings or FineTuningSettings()
     loaded = model if isinstance(model, LoadedModel) else load_model(model, settings.device)
     pairs = list(samples)
-    run = _Run(loaded, pairs, check_labels(loaded, pairs), settings, stop, tuning or Tuning.of(settings))
+    run = _Run(
+        loaded, pairs, check_labels(loaded, pairs), settings, stop, tuning or Tuning.of(settings, loaded.card.training)
+    )
     yield from run.reports()
 
 

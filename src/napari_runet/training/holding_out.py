@@ -8,8 +8,8 @@ from scipy import ndimage
 
 from napari_runet.training.losses import UNKNOWN
 
-GROUP_SIDE = 64
-"""Strokes and regions larger than twice this many pixels are cut into squares of this side."""
+GROUP_SIDE = 32
+"""Strokes and regions of more pixels than a square of this side are cut into such squares."""
 MIN_GROUPS = 6
 MIN_HELD_PIXELS = 20
 
@@ -51,9 +51,8 @@ def group_labels(labels: npt.NDArray[np.uint8], image: int = 0) -> list[Group]:
     known = labels[top : rows.max() + 1, left : columns.max() + 1] != UNKNOWN
     near = ndimage.maximum_filter(known, size=7) if known.size > 1 else known
     pieces, _ = ndimage.label(near, structure=np.ones((3, 3), int))
-    boxes = ndimage.find_objects(pieces)
-    large = np.array([False, *(max(part.stop - part.start for part in box) > 2 * GROUP_SIDE for box in boxes)])
     piece = pieces[rows - top, columns - left]
+    large = np.bincount(piece) > GROUP_SIDE**2
     square = np.where(large[piece], (rows // GROUP_SIDE) * (1 << 15) + columns // GROUP_SIDE, 0)
     key = piece.astype(np.int64) * (1 << 31) + square
     order = np.argsort(key, kind="stable")

@@ -1,0 +1,229 @@
+import numpy as np
+import pytest
+import torch
+
+import napari_runet
+from napari_runet.inference.devices import DeviceChoice
+from napari_runet.inference.segmenter import LoadedModel, segment
+from napari_runet.models.card import ClassInfo, ModelCard
+from napari_runet.models.store import ModelError, read_card
+from napari_runet.models.weights import load_network, save_network
+from napari_runet.networks import build
+from napari_runet.settings import FineTuningSettings
+from napari_runet.training import fine_tuning, patches
+from napari_runet.training.candidate import corrections_digest
+from napari_runet.training.correction_loss import CorrectionLoss
+from napari_runet.training.correction_trainer import CorrectionTrainer, Tuning
+from napari_runet.training.loop import TrainingError
+from napari_runet.training.pairs import DataError, Pair
+
+FAST = Tuning(loss=CorrectionLoss(keep=1.0), learning_rate=5e-3, batch_size=4, crop_size=64, average_decay=0.8)
+
+
+def stripes(seed, size=96, spots=24, shape=(5, 5)):
+    """Dark stripes on a bright ground, and a few labelled spots."""
+    rng = np.random.default_rng(seed)
+    truth = np.zeros((size, size), np.uint8)
+    for row in range(rng.integers(2, 10), size - 8, 18):
+        truth[row : row + 7] = 1
+    image = (190 - 110 * truth[..., None] + rng.normal(0, 8, (size, size, 3))).clip(0, 255).astype(np.uint8)
+    labels = np.full(truth.shape, 255, np.uint8)
+    for _ in range(spots):
+        y, x = rng.integers(0, size - 6, 2)
+        labels[y : y + shape[0], x : x + shape[1]] = truth[y : y + shape[0], x : x + shape[1]]
+    return Pair(f"stripes {seed}", image, labels), truth
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A tiny model that has learned nothing."""
+    torch.manual_seed(4)
+    network = build("dru-4", in_channels=3, classes=2, base_channels=4, hidden_channels=8)
+    card = ModelCard(
+        id="tiny",
+        title="Tiny",
+        sentence="For tests.",
+        network=network.config,
+        classes=(ClassInfo(name="ground", color="#000000"), ClassInfo(name="stripe", color="#ffffff")),
+        iterations=2,
+        tile_size=128,
+        tile_overlap=32,
+    )
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    save_network(folder, card, network)
+    card, network = load_network(folder)
+    return LoadedModel(card, network, DeviceChoice("cpu", "CPU, as asked."))
+
+
+def last(model, samples, **options):
+    tuning = options.pop("tuning", FAST)
+    settings = FineTuningSettings(device="cpu", **{"training_steps": 30, **options})
+    *reports, report = fine_tuning.fine_tune(model, samples, settings, tuning=tuning)
+    assert all(r.candidate is None for r in reports)
+    return report.candidate, reports
+
+
+def dice(model, pair, truth):
+    found = segment(pair.image, model).labels[-1]
+    return 2 * (found * truth).sum() / (found.sum() + truth.sum())
+
+
+def test_a_few_spots_make_a_better_model_and_its_figures_say_so(model):
+    before_state = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
+    pair, _ = stripes(0)
+    candidate, reports = last(model, [pair], training_steps=50)
+    assert candidate.figures.better is True and candidate.figures.method == "held-out"
+    assert candidate.figures.after > candidate.figures.before + 0.1
+    unseen, truth = stripes(7)
+    tuned = LoadedModel(candidate.card, candidate.network(), model.device)
+    assert dice(tuned, unseen, truth) > dice(model, unseen, truth) + 0.1
+    for name, tensor in model.network.state_dict().items():
+        assert torch.equal(tensor, before_state[name])
+    assert reports[-1].training_step == 50 and reports[-1].loss < reports[0].loss
+
+
+def test_the_card_names_parent_corrections_settings_and_figures(model, tmp_path):
+    pair, _ = stripes(0)
+    candidate, _ = last(model, [pair], training_steps=3, seed=5, name="Stripes of mine")
+    card = candidate.save(tmp_path / "stripes-2")
+    assert card == read_card(tmp_path / "stripes-2")
+    assert card.parent == model.card.sha256 and card.sha256 != card.parent and card.id == "stripes-2"
+    assert card.title == "Stripes of mine"
+    assert card.training["corrections"] == corrections_digest([pair])
+    assert card.training["settings"]["seed"] == card.training["seed"] == 5
+    figures = card.metrics["fine_tuning"]
+    assert {"before", "after", "better", "training_steps", "seconds"} <= set(figures)
+    assert figures["training_steps"] == 3
+    with pytest.raises(ModelError, match="already"):
+        candidate.save(tmp_path / "stripes-2")
+
+
+def test_the_same_seed_and_steps_give_the_same_candidate(model):
+    pair, _ = stripes(1)
+    first, _ = last(model, [pair], training_steps=4, seed=3)
+    second, _ = last(model, [pair], training_steps=4, seed=3)
+    other, _ = last(model, [pair], training_steps=4, seed=4)
+    assert all(torch.equal(first.state[name], second.state[name]) for name in first.state)
+    assert any(not torch.equal(first.state[name], other.state[name]) for name in first.state)
+
+
+def test_a_candidate_that_became_worse_is_told_to_be_so(model):
+    pair, _ = stripes(0)
+    good, _ = last(model, [pair], training_steps=50)
+    taught = LoadedModel(good.card.model_copy(update={"sha256": "1" * 64}), good.network(), model.device)
+    ruinous = Tuning(loss=CorrectionLoss(keep=0.0), learning_rate=3.0, crop_size=64, gradient_clip=1e3)
+    bad, _ = last(taught, [pair], training_steps=3, tuning=ruinous)
+    assert bad.figures.better is False
+    assert bad.figures.after <= bad.figures.before
+
+
+def test_held_out_pixels_are_never_trained_on(model, monkeypatch):
+    pair, _ = stripes(0)
+    trained, judged = [], []
+    original = patches.PatchReader.patches
+
+    def note(self, groups, most, *rest):
+        groups = list(groups)
+        (judged if most == fine_tuning.MOST_HELD_PATCHES else trained).append(groups)
+        return original(self, groups, most, *rest)
+
+    monkeypatch.setattr(patches.PatchReader, "patches", note)
+    last(model, [pair], training_steps=2)
+    places = [{tuple(p) for group in part for p in group.points} for part in (trained[0], judged[0])]
+    assert places[0] and places[1] and not places[0] & places[1]
+    assert places[0] | places[1] == {tuple(p) for p in np.argwhere(pair.labels != 255)}
+
+
+@pytest.mark.parametrize("case", ["one pixel", "one class", "whole image", "two strokes"])
+def test_any_amount_of_corrections_gives_a_candidate_that_says_what_it_knows(model, case):
+    pair, truth = stripes(2)
+    labels = np.full(truth.shape, 255, np.uint8)
+    if case == "one pixel":
+        labels[40, 40] = 1
+    elif case == "one class":
+        labels[truth == 1] = 1
+    elif case == "whole image":
+        labels = truth.copy()
+    else:
+        labels[10:13, 10:20], labels[70:73, 60:70] = truth[10:13, 10:20], truth[70:73, 60:70]
+    candidate, _ = last(model, [Pair("case", pair.image, labels)], training_steps=4)
+    figures = candidate.figures
+    if case == "one pixel":
+        assert figures.better is None and figures.before is None and "too few" in figures.reason
+    elif case == "two strokes":
+        assert figures.method == "cross-validation" and figures.before is not None
+    else:
+        assert figures.method == ("held-out" if case == "whole image" else "cross-validation")
+        assert 0 <= figures.before <= 1 and figures.better in (True, False, None)
+    assert all(torch.isfinite(tensor).all() for tensor in candidate.state.values())
+
+
+def test_stop_ends_within_one_training_step_and_keeps_a_candidate(model):
+    pair, _ = stripes(0)
+    steps = []
+    settings = FineTuningSettings(device="cpu", seconds=3600)
+    reports = fine_tuning.fine_tune(model, [pair], settings, stop=lambda: len(steps) >= 3, tuning=FAST)
+    for report in reports:
+        steps.append(report)
+    assert report.candidate is not None
+    assert report.candidate.figures.training_steps == 4
+    assert report.candidate.figures.method == "held-out"
+
+
+def test_ctrl_c_in_the_middle_keeps_a_candidate(model, monkeypatch):
+    pair, _ = stripes(0)
+    original = CorrectionTrainer.train_step
+
+    def interrupted(self, progress):
+        if self.training_step == 2:
+            raise KeyboardInterrupt
+        return original(self, progress)
+
+    monkeypatch.setattr(CorrectionTrainer, "train_step", interrupted)
+    candidate, _ = last(model, [pair], training_steps=500)
+    assert candidate.figures.training_steps == 2
+
+
+def test_a_loss_that_is_not_a_number_ends_with_a_sentence_and_no_candidate(model, monkeypatch):
+    pair, _ = stripes(0)
+    monkeypatch.setattr(CorrectionLoss, "__call__", lambda self, logits, batch: logits[0].sum() * float("nan"))
+    with pytest.raises(TrainingError, match="not a number at training step 1, so there is no candidate"):
+        last(model, [pair])
+
+
+def test_bad_corrections_are_refused_with_a_sentence(model):
+    pair, _ = stripes(0)
+    with pytest.raises(DataError, match="Nothing is corrected yet"):
+        last(model, [Pair("none", pair.image, np.full_like(pair.labels, 255))])
+    with pytest.raises(DataError, match="Nothing is corrected yet"):
+        last(model, [])
+    labels = pair.labels.copy()
+    labels[0, 0] = 7
+    with pytest.raises(DataError, match="labelled 7"):
+        last(model, [Pair("seven", pair.image, labels)])
+
+
+def test_only_what_lies_around_corrections_is_read_of_a_large_image(model):
+    class Large:
+        shape, dtype, ndim = (4096, 4096, 3), np.dtype(np.uint8), 3
+        reads = ()
+
+        def __getitem__(self, key):
+            rows, columns = (range(*part.indices(4096)) for part in key[:2])
+            Large.reads += (len(rows) * len(columns),)
+            return np.random.default_rng(0).integers(0, 255, (len(rows), len(columns), 3), dtype=np.uint8)
+
+    labels = np.full((4096, 4096), 255, np.uint8)
+    for k in range(10):
+        labels[400 * k : 400 * k + 6, 300 * k : 300 * k + 20] = k % 2
+    candidate, _ = last(model, [Pair("large", Large(), labels)], training_steps=2)
+    assert candidate.figures.training_steps == 2
+    *around, whole = sorted(Large.reads)  # the whole plane once, to measure its intensities
+    assert whole == 4096**2 and around
+    assert max(around) <= (patches.CELL + 2 * patches.MARGIN) ** 2
+
+
+def test_fine_tune_is_part_of_the_public_api():
+    assert napari_runet.fine_tune is fine_tuning.fine_tune
+    assert napari_runet.FineTuningSettings is FineTuningSettings
+    assert napari_runet.CorrectionSet((2, 2)).counts.known == 0
