@@ -48,7 +48,7 @@ def main() -> None:
     save(viewer, "panel")
     panel.stepping.show(2)
     panel.stepping.show_changes(True)
-    viewer.camera.zoom *= 2.5
+    viewer.scene.camera.zoom *= 2.5
     save(viewer, "changes")
     viewer.close()
 
