@@ -1,0 +1,134 @@
+"""Correcting: the button, what was corrected, what was reviewed, and what was kept from earlier."""
+
+from typing import TYPE_CHECKING
+
+from napari.layers import Shapes
+from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QPushButton, QWidget
+
+from napari_runet.plugin.segment_section import NOTICE_MARKS
+from napari_runet.plugin.widgets import SPACING, boxed, column, text_label, title_label
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari.components import ViewerModel
+    from qtpy.QtWidgets import QLabel
+
+    from napari_runet.plugin.correcting import Correcting
+    from napari_runet.plugin.session import Session
+
+
+class CorrectSection(QWidget):
+    """Correct, review, and restore.
+
+    Parameters
+    ----------
+    viewer, session, correcting
+        Where the Shapes layers are, the state, and what the buttons do.
+    """
+
+    def __init__(self, viewer: "ViewerModel", session: "Session", correcting: "Correcting") -> None:
+        super().__init__()
+        self._viewer, self._session, self._correcting = viewer, session, correcting
+        self.correct = _button(
+            "Correct", "Paint what is wrong on a layer of your own, with napari's tools.", correcting.correct
+        )
+        self.correct.setObjectName("correct")
+        self.counts = text_label("correction-counts")
+        self.review_view = _button(
+            "All in view is right",
+            "Everything you see now is right, also where you did not paint.",
+            lambda: correcting.review("view"),
+        )
+        self.review_shapes = _button(
+            "Right inside shapes", "Everything inside the shapes of the topmost Shapes layer is right.", self._in_shapes
+        )
+        self.take_back = _button(
+            "Take back review", "Forget the region that was reviewed last.", correcting.take_back_review
+        )
+        self.take_prediction = _button(
+            "Take the new prediction around my corrections",
+            "Update the pixels that you did not touch; undo takes it back.",
+            correcting.take_prediction,
+        )
+        self.recovered = text_label("recovered")
+        self.restore = _button("Restore", "Open the corrections as they were kept.", correcting.restore)
+        self.restore.setObjectName("restore")
+        self.problem = text_label("journal-problem")
+        self.notice = text_label("correction-notice")
+        self._lay_out()
+        events = session.events
+        for event in (
+            events.correction,
+            events.corrected,
+            events.correction_notice,
+            events.journal_problem,
+            events.recovered,
+            events.results,
+            events.revision,
+            events.image,
+        ):
+            event.connect(self.refresh)
+        self.refresh()
+
+    def _lay_out(self) -> None:
+        kept = QHBoxLayout()
+        kept.setContentsMargins(0, 0, 0, 0)
+        kept.setSpacing(SPACING)
+        kept.addWidget(self.recovered, 1)
+        kept.addWidget(self.restore)
+        self.kept = boxed(kept)
+        reviews = QGridLayout()
+        reviews.setContentsMargins(0, 0, 0, 0)
+        reviews.setSpacing(SPACING)
+        reviews.addWidget(self.review_view, 0, 0)
+        reviews.addWidget(self.review_shapes, 0, 1)
+        reviews.addWidget(self.take_back, 1, 0, 1, 2)
+        self.reviews = boxed(reviews)
+        layout = column()
+        layout.addWidget(title_label("Corrections"))
+        for part in (
+            self.kept,
+            self.correct,
+            self.counts,
+            self.reviews,
+            self.take_prediction,
+            self.problem,
+            self.notice,
+        ):
+            layout.addWidget(part)
+        self.setLayout(layout)
+
+    def _in_shapes(self) -> None:
+        layers = [layer for layer in self._viewer.layers if isinstance(layer, Shapes)]
+        self._correcting.review("shapes", layers[-1] if layers else None)
+
+    def refresh(self) -> None:
+        """Show what is corrected."""
+        session = self._session
+        plane = session.correction
+        some = session.results is not None and len(session.results.result) > 0
+        self.kept.setVisible(bool(session.recovered))
+        self.recovered.setText(session.recovered)
+        self.correct.setEnabled(session.image is not None and (some or plane is not None))
+        self.correct.setText("Correct" if plane is None else "Go on correcting")
+        counts = plane.known.counts if plane is not None else None
+        _say(self.counts, f"{counts}." if counts is not None else "")
+        self.reviews.setVisible(plane is not None)
+        self.take_back.setVisible(counts is not None and counts.reviewed_regions > 0)
+        self.take_prediction.setVisible(plane is not None and self._correcting.has_newer(plane))
+        _say(self.problem, f"Not saved: {session.journal_problem}" if session.journal_problem else "")
+        notice = session.correction_notice
+        _say(self.notice, NOTICE_MARKS[notice.kind] + notice.text if notice.text else "")
+
+
+def _button(text: str, tip: str, pressed: "Callable[[], object]") -> QPushButton:
+    button = QPushButton(text)
+    button.setToolTip(tip)
+    button.clicked.connect(lambda: pressed())
+    return button
+
+
+def _say(label: "QLabel", text: str) -> None:
+    label.setText(text)
+    label.setVisible(bool(text))

@@ -1,0 +1,311 @@
+"""One plane that is being corrected: its layer, and what a person has said about its pixels."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Labels
+from napari.utils.colormaps import DirectLabelColormap
+from numpy.lib.stride_tricks import as_strided
+from qtpy.QtCore import QTimer
+
+from napari_runet.corrections.correction import REVIEWED, bounding_box
+from napari_runet.corrections.correction_set import CorrectionSet
+from napari_runet.plugin.layers import CORRECTION, label_colors
+from napari_runet.plugin.placing import place
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy.typing as npt
+    from napari.components import ViewerModel
+    from napari.layers import Image
+
+    from napari_runet.corrections.correction import Change
+    from napari_runet.corrections.correction_set import Act
+    from napari_runet.images.image_input import Region
+    from napari_runet.models.card import ModelCard
+    from napari_runet.plugin.reading import Source
+
+    Plane = npt.NDArray[np.uint8]
+
+BRUSH_SIZE = 5
+REVIEW_COLOR = "#ffd166"
+
+
+def plane_index(source: "Source") -> tuple[int, ...]:
+    """What a plane's corrections are filed under: its position, and its level where there are several."""
+    return (*source.index, source.level) if source.levels > 1 else source.index
+
+
+class PlaneCorrection:
+    """An editable Labels layer, whose strokes are compared with what it held before.
+
+    napari's own events only say that something may have changed; a comparison, once the event loop is reached,
+    says what. Predictions never write to the layer, unless a person asks for it (`take_prediction`).
+
+    Parameters
+    ----------
+    viewer, image, source
+        Where the layer goes, the image it lies on, and the plane of it.
+    card
+        The model whose classes are painted.
+    known
+        What is known already, from the journal.
+    keep
+        Takes each change, for the journal.
+    on_change
+        Told when something was corrected; with a sentence where something was refused, else an empty string.
+    owner
+        What keeps the corrections of the whole image.
+
+    Attributes
+    ----------
+    based_on
+        The prediction that the untouched pixels come from; empty for none.
+    """
+
+    def __init__(
+        self,
+        viewer: "ViewerModel",
+        image: "Image",
+        source: "Source",
+        card: "ModelCard",
+        known: CorrectionSet | None,
+        keep: "Callable[[Change], None]",
+        on_change: "Callable[[str], None]",
+        owner: object = None,
+    ) -> None:
+        self._viewer = viewer
+        self.image = image
+        self.source = source
+        self.card = card
+        self.known = known or CorrectionSet(source.input.plane_shape, plane_index(source))
+        self.keep = keep
+        self.on_change = on_change
+        self.owner = owner
+        self.based_on = ""
+        self.layer: Labels | None = None
+        self.outline: Labels | None = None
+        self._plane: Plane = np.zeros(self.known.shape, np.uint8)
+        self._before: Plane = self._plane.copy()
+        self._taken: list[tuple[Plane, Plane]] = []
+        self._painted = False
+        self._undone = 0
+        self._soon = QTimer()
+        self._soon.setSingleShot(True)
+        self._soon.timeout.connect(self.compare)
+
+    def __deepcopy__(self, memo: object) -> "PlaneCorrection":
+        """A duplicated layer is not the one that is watched."""
+        return self
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its layer is in the viewer."""
+        return self.layer is not None and self.layer in self._viewer.layers
+
+    def open(self, start: "Plane") -> Labels:
+        """Add the layer, as `start` with every known pixel as the person set it; or find it where it is."""
+        if self.layer is not None and self.layer in self._viewer.layers:
+            return self.layer
+        self._plane = self.known.pin(start)
+        self._before = self._plane.copy()
+        self._taken.clear()
+        self._undone = 0
+        self.layer = self._new_layer("correction", self._plane, label_colors(self.card))
+        self.layer.metadata[CORRECTION] = self
+        self._viewer.add_layer(self.layer)
+        self.layer.brush_size = BRUSH_SIZE
+        self.layer.selected_label = 1
+        self.layer.events.paint.connect(self._on_paint)
+        self.layer.events.set_data.connect(self._look_soon)
+        self._draw_outline()
+        return self.layer
+
+    # What people do
+
+    def compare(self) -> None:
+        """Take over what has changed in the layer since the last time."""
+        if self.layer is None or getattr(self.layer, "_block_history", False):
+            return  # in the middle of a stroke: its end is told
+        act = self._act()
+        different = self._read() != self._before
+        box = bounding_box(different)
+        if box is None:
+            return
+        now = self._read().copy()
+        if act in ("undo", "redo") and self._moves_a_prediction(now):
+            different &= self.known.flags != 0
+            reached = np.where(different, now, self._before)
+            change = self.known.update_from_difference(self._before, reached, act)
+        else:
+            try:
+                change = self.known.update_from_difference(self._before, now, act)
+            except ValueError as error:
+                self._refuse(str(error))
+                return
+        self._before = now
+        if change is not None:
+            self.keep(change)
+        self.on_change(self._odd_label(now[box][different[box]]))
+
+    def review(self, region: "Region") -> None:
+        """Take all within a region as right, as the layer shows it.
+
+        Raises
+        ------
+        ValueError
+            When it lies outside the plane.
+        """
+        self.compare()
+        self.keep(self.known.review(region, self._before))
+        self._draw_outline()
+        self.on_change("")
+
+    def take_back_review(self) -> None:
+        """Forget the region that was reviewed last."""
+        if self.known.regions:
+            self.compare()
+            self.keep(self.known.take_back_review(len(self.known.regions) - 1))
+            self._draw_outline()
+            self.on_change("")
+
+    def take_prediction(self, prediction: "Plane") -> int:
+        """Write a prediction around the corrections, as one step for undo; returns how many pixels changed."""
+        self.compare()
+        if self.layer is None:
+            return 0
+        wanted = self.known.pin(prediction)
+        changed = int((wanted != self._before).sum())
+        if changed:
+            self._taken.append((self._before.copy(), wanted.copy()))
+            data = place(self.image, self.source).lift(wanted)
+            where = np.nonzero(self.layer.data != data)
+            self.layer.data_setitem(where, data[where])
+            self._before = self._read().copy()
+            self._undone = _length(self.layer, "_redo_history")
+            self._painted = False
+        self.on_change("")
+        return changed
+
+    def forget(self) -> None:
+        """Make every pixel unknown again; the layer keeps what it shows."""
+        self.compare()
+        self.keep(self.known.forget())
+        self._draw_outline()
+        self.on_change("")
+
+    def take_known(self, earlier: CorrectionSet) -> None:
+        """Take up what the journal held, where this was opened before the journal was; what was painted since wins."""
+        self.compare()
+        regions = (*earlier.regions, *self.known.regions)
+        earlier.apply(self.known.snapshot())
+        earlier.regions = regions
+        self.known = earlier
+        self.keep(self.known.snapshot())
+        self._read()[...] = self.known.pin(self._read())
+        self._before = self._read().copy()
+        if self.layer is not None:
+            self.layer.refresh()
+        self._draw_outline()
+        self.on_change("")
+
+    # How the layer is read
+
+    def _on_paint(self) -> None:
+        self._painted = True
+        self._look_soon()
+
+    def _look_soon(self) -> None:
+        self._soon.start(0)
+
+    def _act(self) -> "Act | None":
+        """Whether the layer's last change was a stroke, an undo or a redo, as far as napari tells."""
+        undone = _length(self.layer, "_redo_history")
+        painted, before = self._painted, self._undone
+        self._painted, self._undone = False, undone
+        if painted:
+            return "stroke"
+        return "undo" if undone > before else "redo" if undone < before else None
+
+    def _read(self) -> "Plane":
+        """The (Y, X) plane that the layer holds; of somebody else's array where the layer was given one."""
+        data = self.layer.data if self.layer is not None else self._plane
+        if np.shares_memory(data, self._plane):
+            return self._plane
+        letters = place(self.image, self.source).letters
+        plane = np.asarray(data[tuple(slice(None) if letter in "YX" else 0 for letter in letters)])
+        plane = plane if letters.index("Y") < letters.index("X") else plane.T
+        return plane if plane.shape == self._before.shape else self._before
+
+    def _moves_a_prediction(self, now: "Plane") -> bool:
+        """Whether this undoes or redoes `take_prediction`, which is nothing that a person said about pixels."""
+        return any(
+            (np.array_equal(self._before, after) and np.array_equal(now, before))
+            or (np.array_equal(self._before, before) and np.array_equal(now, after))
+            for before, after in self._taken
+        )
+
+    def _refuse(self, sentence: str) -> None:
+        self._read()[...] = self._before
+        if self.layer is not None:
+            self.layer.refresh()
+        self.on_change(sentence)
+
+    def _odd_label(self, labels: "Plane") -> str:
+        classes = self.card.classes
+        highest = int(labels.max(initial=0))
+        if highest < len(classes):
+            return ""
+        names = ", ".join(f"{number} {info.name}" for number, info in enumerate(classes))
+        return f"Label {highest} is no class of {self.card.title} ({names}); undo, or paint it over."
+
+    # Layers
+
+    def _new_layer(self, what: str, plane: "Plane", colors: dict[int, str], **options: Any) -> Labels:
+        placement = place(self.image, self.source)
+        data = placement.lift(plane)
+        if not data.flags.writeable:  # repeated along channels: one plane in memory, seen by all of them
+            data = as_strided(data, writeable=True)
+        transparent: dict[Any, Any] = {None: "transparent", 0: "transparent"}
+        return Labels(
+            data,
+            name=f"{self._name()} · {what}",
+            colormap=DirectLabelColormap(color_dict={**transparent, **colors}),
+            opacity=0.7,
+            **options,
+            **placement.transform,
+        )
+
+    def _name(self) -> str:
+        planes = zip(self.source.input.axes.plane_axes, self.source.index, strict=True)
+        words = {"T": "frame", "Z": "plane"}
+        where = [f"{words[self.source.input.axes.order[axis]]} {position + 1}" for axis, position in planes]
+        return " · ".join([self.image.name, *where])
+
+    def _draw_outline(self) -> None:
+        """Draw the edge of what was reviewed, below the correction layer."""
+        inside = ((self.known.flags & REVIEWED) != 0).astype(np.uint8)
+        if self.outline is not None and self.outline in self._viewer.layers:
+            plane = np.asarray(self.outline.data)
+            plane[...] = place(self.image, self.source).lift(inside)
+            self.outline.refresh()
+            return
+        if not inside.any() or self.layer is None:
+            return
+        active = self._viewer.layers.selection.active
+        self.outline = self._new_layer("reviewed", inside, {1: REVIEW_COLOR})
+        self.outline.contour = 2
+        self._viewer.add_layer(self.outline)
+        self.outline.editable = False
+        self._viewer.layers.selection.active = active
+
+
+def _length(layer: Labels | None, name: str) -> int:
+    return len(getattr(layer, name, ()))
+
+
+def correction_of(layer: object) -> PlaneCorrection | None:
+    """What a layer corrects; None for a layer that corrects nothing, or a duplicate of one that does."""
+    owner = getattr(layer, "metadata", {}).get(CORRECTION)
+    return owner if isinstance(owner, PlaneCorrection) and layer is owner.layer else None

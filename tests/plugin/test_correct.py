@@ -1,0 +1,271 @@
+"""Correcting a prediction: what a stroke, an undo, a redo, a review and a new prediction do."""
+
+import shutil
+
+import numpy as np
+import pytest
+from correcting_helpers import PATIENCE, dock, paint, predict
+
+from napari_runet.corrections.correction import PAINTED, REVIEWED, UNKNOWN
+from napari_runet.models.store import HOME_VARIABLE
+
+
+@pytest.fixture
+def own_home(tiny_models, tmp_path, monkeypatch):
+    """A user's data folder of this test alone."""
+    home = tmp_path / "home"
+    shutil.copytree(tiny_models, home)
+    monkeypatch.setenv(HOME_VARIABLE, str(home))
+    return home
+
+
+@pytest.fixture
+def mask():
+    mask = np.zeros((150, 200), np.uint8)
+    mask[40:80, 50:120] = 1
+    return mask
+
+
+@pytest.fixture
+def corrected(make_napari_viewer, own_home, photograph, mask, card):
+    viewer = make_napari_viewer()
+    image = viewer.add_image(photograph, name="eye", rgb=True, scale=(0.5, 0.5), translate=(3, 4))
+    panel = dock(viewer)
+    shown = predict(panel, image, mask, card)
+    layer = panel.correcting.correct()
+    assert layer is not None
+    yield viewer, panel, image, layer, shown
+    panel.correcting.close()
+
+
+def stroke(layer, y, x, label, size=5):
+    """A dab of the brush, and what the event loop would do after it."""
+    layer.brush_size = size
+    layer.paint((y, x), label)
+
+
+def test_the_layer_starts_as_the_prediction_and_lies_on_the_image(corrected, mask):
+    viewer, panel, image, layer, shown = corrected
+    assert np.array_equal(layer.data, mask)
+    assert layer.editable and layer.mode == "paint" and viewer.layers.selection.active is layer
+    assert np.allclose(layer.data_to_world((7, 9)), image.data_to_world((7, 9)))
+    assert not shown.layer.visible and layer.name == "eye · correction"
+    assert not panel.session.correction.known.flags.any()  # what nobody touched is unknown
+    assert panel.correcting.correct() is layer and len(viewer.layers) == 3
+
+
+def test_stroke_undo_and_redo_are_told_apart(corrected, mask):
+    _, panel, _, layer, _ = corrected
+    plane = panel.session.correction
+    stroke(layer, 20, 20, 1)
+    plane.compare()
+    painted = layer.data != mask
+    assert painted.any() and np.array_equal(plane.known.flags == PAINTED, painted)
+    assert np.array_equal(plane.known.labels, np.where(painted, 1, UNKNOWN))
+    stroke(layer, 60, 60, 0)
+    plane.compare()
+    assert str(plane.known.counts) == f"{painted.sum()} px added, {(mask & ~layer.data & 1).sum()} removed, " + (
+        "0 regions reviewed"
+    )
+    layer.undo()
+    plane.compare()
+    assert np.array_equal(plane.known.flags == PAINTED, painted)
+    layer.undo()
+    plane.compare()
+    assert not plane.known.flags.any()
+    layer.redo()
+    plane.compare()
+    assert np.array_equal(plane.known.flags == PAINTED, painted)
+
+
+def test_the_event_loop_alone_records_strokes(corrected, qtbot):
+    _, panel, _, layer, _ = corrected
+    before = panel.session.corrected
+    stroke(layer, 20, 20, 1)
+    qtbot.waitUntil(lambda: panel.session.correction.known.flags.any(), timeout=PATIENCE)
+    assert panel.session.corrected > before
+    assert "px added" in panel.correct_section.counts.text()
+    layer.undo()
+    qtbot.waitUntil(lambda: not panel.session.correction.known.flags.any(), timeout=PATIENCE)
+
+
+def test_a_new_prediction_changes_no_pixel_of_the_layer(corrected, mask, card):
+    _, panel, image, layer, _ = corrected
+    stroke(layer, 20, 20, 1)
+    held = layer.data.copy()
+    predict(panel, image, 1 - mask, card, "run 2")
+    assert np.array_equal(layer.data, held)
+
+
+def test_taking_the_new_prediction_is_one_step_and_leaves_corrections(corrected, mask, card):
+    _, panel, image, layer, _ = corrected
+    plane = panel.session.correction
+    stroke(layer, 20, 20, 1)
+    stroke(layer, 60, 60, 0)
+    plane.compare()
+    held, known = layer.data.copy(), plane.known.labels.copy()
+    assert not panel.correcting.has_newer(plane)
+    predict(panel, image, 1 - mask, card, "run 2")
+    assert panel.correcting.has_newer(plane)
+    assert panel.correcting.take_prediction() > 0
+    expected = np.where(known != UNKNOWN, known, 1 - mask)
+    assert np.array_equal(layer.data, expected)
+    for act, state in ((layer.undo, held), (layer.redo, expected), (layer.undo, held)):
+        act()
+        plane.compare()
+        assert np.array_equal(layer.data, state)
+        assert np.array_equal(plane.known.labels, known)  # nobody said anything about those pixels
+    layer.undo()
+    plane.compare()
+    assert plane.known.counts.removed == 0 and plane.known.counts.added > 0
+
+
+def test_a_reviewed_region_is_known_drawn_and_taken_back(corrected, mask):
+    viewer, panel, _, _layer, _ = corrected
+    plane = panel.session.correction
+    shapes = viewer.add_shapes([np.array([[30, 40], [30, 90], [70, 90], [70, 40]])], scale=(0.5, 0.5), translate=(3, 4))
+    assert panel.correcting.review("shapes", shapes)
+    inside = (plane.known.flags & REVIEWED) != 0
+    assert inside[35:65, 45:85].all() and not inside[:29].any() and not inside[:, 92:].any()
+    assert np.array_equal(plane.known.labels[inside], mask[inside])
+    assert plane.outline in viewer.layers and np.array_equal(plane.outline.data == 1, inside)
+    assert plane.known.counts.reviewed_regions == 1
+    panel.correcting.take_back_review()
+    assert not plane.known.flags.any() and not plane.outline.data.any()
+
+
+def test_a_label_that_is_no_class_is_said_and_255_is_refused(corrected, mask):
+    _, panel, _, layer, _ = corrected
+    plane = panel.session.correction
+    stroke(layer, 20, 20, 7)
+    plane.compare()
+    assert "Label 7 is no class" in panel.session.correction_notice.text
+    held = layer.data.copy()
+    stroke(layer, 100, 100, 255)
+    plane.compare()
+    assert "255" in panel.session.correction_notice.text
+    assert np.array_equal(layer.data, held)
+
+
+def test_closing_the_layer_keeps_what_was_painted(corrected, mask):
+    viewer, panel, _, layer, _ = corrected
+    stroke(layer, 20, 20, 1)
+    panel.session.correction.compare()
+    painted = layer.data != mask
+    viewer.layers.remove(layer)
+    assert panel.session.correction is None
+    again = panel.correcting.correct()
+    assert again is not layer and np.array_equal(again.data == 1, painted | (mask == 1))
+
+
+def test_a_plane_of_a_stack_is_corrected_on_its_own(make_napari_viewer, own_home, card):
+    viewer = make_napari_viewer()
+    stack = np.random.default_rng(0).integers(0, 255, (6, 60, 70), np.uint8)
+    image = viewer.add_image(stack, name="film")
+    panel = dock(viewer)
+    for frame in (1, 3):
+        viewer.dims.set_current_step(0, frame)
+        predict(panel, image, np.eye(60, 70), card, f"run {frame}")
+        layer = panel.correcting.correct()
+        assert layer.data.shape == (1, 60, 70) and layer.name == f"film · frame {frame + 1} · correction"
+        layer.brush_size = 3
+        layer.paint((0, 30, 10 * frame), 1)
+        panel.session.correction.compare()
+        assert panel.session.correction.known.index == (frame,)
+        assert panel.session.correction.known.labels[30, 10 * frame] == 1
+    viewer.dims.set_current_step(0, 0)
+    assert panel.session.correction is None
+    viewer.dims.set_current_step(0, 1)
+    assert panel.session.correction.known.index == (1,)
+    assert [plane.known.index for plane in panel.correcting.corrected_planes()] == [(1,), (3,)]
+    panel.correcting.close()
+
+
+def test_corrections_come_back_in_another_viewer(make_napari_viewer, qtbot, own_home, photograph, mask, card):
+    first = make_napari_viewer()
+    image = first.add_image(photograph, name="eye", rgb=True)
+    panel = dock(first)
+    predict(panel, image, mask, card)
+    layer = panel.correcting.correct()
+    stroke(layer, 20, 20, 1)
+    panel.session.correction.compare()
+    stroke(layer, 60, 60, 0)
+    panel.session.correction.compare()
+    panel.correcting.review("view")
+    known = panel.session.correction.known
+    panel.correcting.close()
+
+    second = make_napari_viewer()
+    second.add_image(photograph.copy(), name="eye", rgb=True)
+    other = dock(second)
+    qtbot.waitUntil(lambda: "px added" in other.session.recovered, timeout=PATIENCE)
+    assert other.correcting.restore()
+    plane = other.session.correction
+    assert np.array_equal(plane.known.labels, known.labels) and np.array_equal(plane.known.flags, known.flags)
+    assert np.array_equal(plane.layer.data, np.where(known.labels == UNKNOWN, 0, known.labels))
+    assert plane.known.counts.reviewed_regions == 1 and not other.session.recovered
+    other.correcting.close()
+
+
+def test_a_folder_that_cannot_be_written_is_said_and_painting_goes_on(
+    make_napari_viewer, qtbot, tiny_models, tmp_path, monkeypatch, photograph, mask, card
+):
+    (tmp_path / "corrections").write_text("a file where the folder should be")
+    monkeypatch.setenv(HOME_VARIABLE, str(tmp_path))
+    viewer = make_napari_viewer()
+    image = viewer.add_image(photograph, name="eye", rgb=True)
+    panel = dock(viewer)
+    predict(panel, image, mask, card)
+    layer = panel.correcting.correct()
+    stroke(layer, 20, 20, 1)
+    qtbot.waitUntil(lambda: "cannot be saved" in panel.session.journal_problem, timeout=PATIENCE)
+    assert "cannot be saved" in panel.correct_section.problem.text()
+    stroke(layer, 90, 90, 1)
+    panel.session.correction.compare()
+    assert panel.session.correction.known.labels[90, 90] == 1
+    (tmp_path / "corrections").unlink()
+    qtbot.waitUntil(lambda: not panel.session.journal_problem, timeout=PATIENCE)
+    assert panel.correcting.flush()
+    panel.correcting.close()
+
+
+def test_a_try_to_paint_on_an_iteration_opens_the_correction(make_napari_viewer, own_home, photograph, mask, card):
+    viewer = make_napari_viewer()
+    image = viewer.add_image(photograph, name="eye", rgb=True)
+    panel = dock(viewer)
+    shown = predict(panel, image, mask, card)
+    viewer.layers.selection.active = shown.layer
+    press_key = {str(key): action for key, action in shown.layer.keymap.items()}["2"]
+    press_key(shown.layer)
+    assert panel.session.correction is not None
+    assert viewer.layers.selection.active is panel.session.correction.layer
+    panel.correcting.close()
+
+
+def test_strokes_and_keys_by_mouse_and_keyboard(make_napari_viewer, qtbot, own_home, photograph, mask, card):
+    from qtpy.QtCore import Qt
+    from qtpy.QtTest import QTest
+
+    viewer = make_napari_viewer(show=True)
+    image = viewer.add_image(photograph, name="eye", rgb=True)
+    panel = dock(viewer, show=True)
+    predict(panel, image, mask, card)
+    layer = panel.correcting.correct()
+    qtbot.wait(200)
+    paint(viewer, qtbot, layer, (20, 30), (20, 100))
+    known = panel.session.correction.known
+    qtbot.waitUntil(lambda: known.labels[20, 60] == 1, timeout=PATIENCE)
+    native = viewer.window._qt_viewer.canvas.native
+    native.setFocus()
+    QTest.keyClick(native, Qt.Key.Key_U)
+    assert layer.mode == "erase"
+    paint(viewer, qtbot, layer, (60, 60), (60, 110))
+    qtbot.waitUntil(lambda: known.labels[60, 90] == 0, timeout=PATIENCE)
+    QTest.keyClick(native, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    qtbot.waitUntil(lambda: known.labels[60, 90] == UNKNOWN, timeout=PATIENCE)
+    QTest.keyClick(native, Qt.Key.Key_W)
+    qtbot.waitUntil(lambda: known.counts.reviewed_regions == 1, timeout=PATIENCE)
+    assert (known.flags[60:90, 80:120] & REVIEWED).all()  # the edges may lie outside what is in view
+    QTest.keyClick(native, Qt.Key.Key_N)
+    assert layer.mode == "paint"
+    assert panel.correcting.flush()
