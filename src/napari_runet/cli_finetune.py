@@ -1,6 +1,5 @@
 """Commands that make models of models: ``finetune``, ``models new``, ``models compare``."""
 
-import json
 import os
 import signal
 from collections.abc import Iterator
@@ -10,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from napari_runet.cli_common import Device, Json, sentences, write_json
+
 if TYPE_CHECKING:
     from types import FrameType
 
     from napari_runet.training.fine_tuning import FineTuningReport
 
 Data = Annotated[Path, typer.Option("--data", help="Folder with images/ and labels/ (255 = unknown) or masks/.")]
-Json = Annotated[Path | None, typer.Option("--json", help="Also write the figures into this file.")]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
 
 
 def register(app: typer.Typer, models: typer.Typer) -> None:
@@ -43,13 +42,15 @@ def finetune(
     Ctrl-C keeps the best so far.
     """
     from napari_runet.inference.segmenter import load_model
+    from napari_runet.io.images import FileError
     from napari_runet.settings import FineTuningSettings
     from napari_runet.training.fine_tuning import fine_tune
+    from napari_runet.training.loop import TrainingError
     from napari_runet.training.pairs import read_pairs
 
     if seconds is not None and training_steps is not None:
         raise typer.BadParameter("give --seconds or --training-steps, not both")
-    with sentences():
+    with sentences(TrainingError):
         given = {"seconds": seconds, "training_steps": training_steps, "strength": strength, "seed": seed}
         settings = FineTuningSettings.model_validate(
             {"device": device, **{name: value for name, value in given.items() if value is not None}}
@@ -65,7 +66,10 @@ def finetune(
         figures = last.candidate.figures
         if json_file is not None:
             content = {"model": card.id, "sha256": card.sha256, "parent": card.parent, **figures.as_json()}
-            json_file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+            try:
+                write_json(json_file, content)
+            except FileError as error:  # the model is written, and its card has the same figures
+                typer.echo(str(error), err=True)
     typer.echo(figures.reason)
     typer.echo(f"{figures.training_steps} training steps in {figures.seconds:.0f} s. Written: {folder}")
 
@@ -123,7 +127,7 @@ def compare(
         typer.echo(f"{'mean':<32} {means[0]:.4f}  {means[1]:.4f}  {means[1] - means[0]:+.4f}")
         if json_file is not None:
             content = {"models": [model.card.id for model in loaded], "dice": means, "per_image": rows}
-            json_file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+            write_json(json_file, content)
 
 
 def is_id(name: str) -> bool:
@@ -163,24 +167,6 @@ def new_folder(name: str) -> Path:
     if folder.exists():
         raise ModelError(f"{folder} is there already; choose another name, nothing is ever overwritten.")
     return folder
-
-
-@contextmanager
-def sentences() -> Iterator[None]:
-    """Turn an error that has a sentence for people into that sentence and exit status 1."""
-    from pydantic import ValidationError
-
-    from napari_runet.training.loop import TrainingError
-
-    try:
-        yield
-    except ValidationError as error:
-        problem = error.errors()[0]
-        typer.echo(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}.", err=True)
-        raise typer.Exit(1) from error
-    except (ValueError, TrainingError, OSError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
 
 
 @contextmanager

@@ -1,0 +1,130 @@
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+import tifffile
+from typer.testing import CliRunner
+
+from napari_runet.cli import app
+from napari_runet.models.store import read_card
+from napari_runet.models.weights import load_network
+from napari_runet.training.correction_trainer import CorrectionTrainer
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("NAPARI_RUNET_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def corrections(tmp_path):
+    """Two images of stripes with a few labelled spots."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "data"
+    for kind in ("images", "labels"):
+        (folder / kind).mkdir(parents=True)
+    for number in range(2):
+        truth = np.zeros((64, 64), np.uint8)
+        truth[:, 10 + number : 60 : 16] = 1
+        image = (180 - 100 * truth[..., None] + rng.normal(0, 5, (64, 64, 3))).clip(0, 255).astype(np.uint8)
+        labels = np.full_like(truth, 255)
+        for _ in range(8):
+            y, x = rng.integers(0, 56, 2)
+            labels[y : y + 6, x : x + 6] = truth[y : y + 6, x : x + 6]
+        tifffile.imwrite(folder / "images" / f"{number}.tif", image)
+        tifffile.imwrite(folder / "labels" / f"{number}.tif", labels)
+    return folder
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_a_new_model_is_taught_and_the_candidate_names_parent_and_figures(home, corrections, tmp_path):
+    made = run("models", "new", "lines", "--classes", "line")
+    assert made.exit_code == 0, made.output
+    parent = read_card(home / "models" / "lines")
+    assert [info.name for info in parent.classes] == ["background", "line"]
+    figures = tmp_path / "figures.json"
+    tuned = run("finetune", "--model", "lines", "--data", corrections, "--output", "lines-2",
+                "--training-steps", 3, "--seed", 4, "--device", "cpu", "--json", figures)  # fmt: skip
+    assert tuned.exit_code == 0, tuned.output
+    card, _ = load_network(home / "models" / "lines-2")
+    written = json.loads(figures.read_text())
+    assert card.id == written["model"] == "lines-2"
+    assert card.parent == written["parent"] == parent.sha256
+    assert written["training_steps"] == 3 and written["better"] in (True, False, None)
+    assert {"before", "after", "seconds"} <= set(written)
+    assert card.training["settings"]["seed"] == 4
+    compared = run("models", "compare", "lines", "lines-2", "--data", corrections, "--json", figures)
+    assert compared.exit_code == 0, compared.output
+    content = json.loads(figures.read_text())
+    assert content["models"] == ["lines", "lines-2"] and len(content["per_image"]) == 2
+    assert content["dice"][1] == pytest.approx(np.mean([row["dice"][1] for row in content["per_image"]]))
+
+
+def test_new_with_several_classes_starts_from_the_layers_of_another(home):
+    assert run("models", "new", "first", "--classes", "line", "--seed", 1).exit_code == 0
+    made = run("models", "new", "second", "--classes", "vein", "artery", "--from", "first", "--seed", 2)
+    assert made.exit_code == 0, made.output
+    old_card, old = load_network(home / "models" / "first")
+    card, new = load_network(home / "models" / "second")
+    assert [info.name for info in card.classes] == ["background", "vein", "artery"]
+    assert len({info.color for info in card.classes}) == 3
+    assert card.parent == old_card.sha256
+    states = old.state_dict(), new.state_dict()
+    same = [name for name in states[0] if states[0][name].shape == states[1][name].shape]
+    assert len(same) > 50 and all((states[0][name] == states[1][name]).all() for name in same)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--output", "lines"], "already"),
+        (["--output", "Not An Id"], "no model id"),
+        (["--output", "retina"], "already"),
+        (["--output", "x", "--model", "nobody"], "no model called"),
+        (["--output", "x", "--data", "nowhere"], "no images"),
+        (["--output", "x", "--seconds", "-1"], "seconds"),
+        (["--output", "x", "--device", "abacus"], "device"),
+        (["--output", "x", "--seconds", "5", "--training-steps", "5"], "not both"),
+    ],
+)
+def test_refusals_are_sentences_and_write_nothing(home, corrections, arguments, sentence):
+    assert run("models", "new", "lines", "--classes", "line").exit_code == 0
+    before = sorted((home / "models").rglob("*"))
+    result = run("finetune", "--model", "lines", "--data", corrections, *arguments)
+    assert result.exit_code != 0
+    assert sentence in result.output and "Traceback" not in result.output
+    assert sorted((home / "models").rglob("*")) == before
+
+
+def test_an_existing_output_folder_is_refused(home, corrections, tmp_path):
+    assert run("models", "new", "lines", "--classes", "line").exit_code == 0
+    (tmp_path / "there").mkdir()
+    result = run("finetune", "--model", "lines", "--data", corrections, "--output", tmp_path / "there")
+    assert result.exit_code == 1 and "already" in result.output
+    assert not list((tmp_path / "there").iterdir())
+
+
+def test_ctrl_c_keeps_the_best_so_far(home, corrections, tmp_path, monkeypatch):
+    assert run("models", "new", "lines", "--classes", "line").exit_code == 0
+    original = CorrectionTrainer.train_step
+
+    def press(self, progress):
+        if self.training_step == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+        return original(self, progress)
+
+    monkeypatch.setattr(CorrectionTrainer, "train_step", press)
+    output = tmp_path / "stopped"
+    before = signal.getsignal(signal.SIGINT)
+    result = run("finetune", "--model", "lines", "--data", corrections, "--output", output,
+                 "--seconds", 3600, "--device", "cpu")  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "best so far" in result.output
+    assert json.loads((output / "card.json").read_text())["training"]["training_steps"] == 2
+    assert signal.getsignal(signal.SIGINT) is before
