@@ -1,5 +1,6 @@
 """Painting by mouse, and a panel whose predictions come from a test."""
 
+from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
@@ -30,7 +31,7 @@ def paint(viewer, qtbot, layer: Labels, *points):
     QTest.mouseMove(native, places[0])
     qtbot.wait(30)
     QTest.mousePress(native, LEFT, NONE, places[0])
-    for before, after in zip(places, places[1:], strict=False):
+    for before, after in pairwise(places):
         for part in range(1, 6):
             QTest.mouseMove(native, before + (after - before) * part / 5)
             qtbot.wait(20)

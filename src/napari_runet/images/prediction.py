@@ -41,7 +41,7 @@ class Prediction:
         """(T, C, Y, X) float32 in [0, 1], the background first."""
         foreground = self.foreground
         if foreground.dtype == np.uint8:
-            foreground = foreground.astype(np.float32) / 255
+            foreground = foreground.astype(np.float32) / np.float32(255)
         background = np.clip(1 - foreground.sum(axis=1, keepdims=True), 0, 1)
         return np.concatenate([background, foreground], axis=1).astype(np.float32)
 

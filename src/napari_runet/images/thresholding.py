@@ -8,7 +8,8 @@ import numpy.typing as npt
 
 def quantise(probabilities: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.uint8]:
     """Probabilities in [0, 1] as uint8, round(255 p)."""
-    return np.rint(np.clip(probabilities, 0, 1) * 255).astype(np.uint8)
+    quantised: npt.NDArray[np.uint8] = np.rint(np.clip(probabilities, 0, 1) * 255).astype(np.uint8)
+    return quantised
 
 
 def labels_from(
@@ -34,7 +35,7 @@ def labels_from(
     """
     if foreground.shape[0] == 1:
         lowest = np.uint8(min(255, int(np.ceil(255 * threshold))))
-        labels = (foreground[0] >= lowest).view(np.uint8)
+        labels: npt.NDArray[np.uint8] = (foreground[0] >= lowest).view(np.uint8)
     else:
         labels = _most_probable(foreground, threshold)
     if out is None:
