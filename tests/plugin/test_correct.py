@@ -169,10 +169,10 @@ def test_a_plane_of_a_stack_is_corrected_on_its_own(make_napari_viewer, own_home
         layer = panel.correcting.correct()
         assert layer.data.shape == (1, 60, 70) and layer.name == f"film · frame {frame + 1} · correction"
         layer.brush_size = 3
-        layer.paint((0, 30, 10 * frame), 1)
+        layer.paint((0, 30, 10 * frame + 5), 1)
         panel.session.correction.compare()
         assert panel.session.correction.known.index == (frame,)
-        assert panel.session.correction.known.labels[30, 10 * frame] == 1
+        assert panel.session.correction.known.labels[30, 10 * frame + 5] == 1
     viewer.dims.set_current_step(0, 0)
     assert panel.session.correction is None
     viewer.dims.set_current_step(0, 1)

@@ -182,6 +182,11 @@ class Correcting:
             plane.compare()
         return [plane for plane in planes if plane.known.flags.any()]
 
+    def anything_corrected(self) -> bool:
+        """Whether something is known of any image in the viewer."""
+        planes = (plane for ours in self._images.values() for plane in ours.planes.values())
+        return any(plane.known.flags.any() for plane in planes)
+
     def look(self) -> None:
         """Bring what is shown up to date: after image, plane or layers have changed."""
         session, image = self._session, self._session.image
@@ -205,6 +210,10 @@ class Correcting:
         """Whether there is a prediction that the untouched pixels of a plane do not come from."""
         result = self._newest(plane)
         return result is not None and result.state != "running" and result.run_id != plane.based_on
+
+    def prediction(self, plane: PlaneCorrection) -> "npt.NDArray[np.uint8]":
+        """(Y, X) the last iteration of the newest prediction of a plane; all 0 where there is none."""
+        return self._prediction(plane)[0]
 
     def close(self) -> None:
         """Write what is left to disk."""

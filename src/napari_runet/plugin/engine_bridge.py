@@ -6,16 +6,18 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, Qt, Signal  # type: ignore[attr-defined]
 
 from napari_runet.engine.client import EngineClient
-from napari_runet.engine.messages import Event, IterationDone
+from napari_runet.engine.messages import Event, IterationDone, PreviewReady
 from napari_runet.plugin.results import keep
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     import numpy as np
     import numpy.typing as npt
 
-    from napari_runet.engine.requests import Plane
+    from napari_runet.engine.requests import CorrectedPlane, Plane
     from napari_runet.images.image_input import Region
-    from napari_runet.settings import SegmentationSettings
+    from napari_runet.settings import FineTuningSettings, SegmentationSettings
 
 
 class EngineBridge(QObject):
@@ -24,8 +26,8 @@ class EngineBridge(QObject):
     Signals
     -------
     event
-        Each event, and for `IterationDone` its probabilities, (K, Y, X) uint8 (None with other events); on the
-        GUI thread.
+        Each event, and for `IterationDone` and `PreviewReady` its probabilities, (K, Y, X) uint8 (None with other
+        events); on the GUI thread.
     """
 
     event = Signal(object, object)
@@ -59,6 +61,18 @@ class EngineBridge(QObject):
         """Have one plane segmented; see `EngineClient.segment`."""
         return self.start().segment(plane, folder=folder, name=name, settings=settings, region=region)
 
+    def fine_tune(
+        self,
+        samples: "Callable[[], Sequence[CorrectedPlane]]",
+        *,
+        folder: Path,
+        output: Path,
+        settings: "FineTuningSettings",
+        preview: "tuple[int, Region] | None",
+    ) -> str:
+        """Have a model fine-tuned; see `EngineClient.fine_tune`."""
+        return self.start().fine_tune(samples, folder=folder, output=output, settings=settings, preview=preview)
+
     def cancel(self, request_id: str) -> None:
         """Ask for a request to stop; asked twice, the worker is killed and started again."""
         if self._client is not None:
@@ -88,5 +102,7 @@ class _Inbox:
         self.client = EngineClient(self)
 
     def __call__(self, event: Event) -> None:
-        foreground = keep(self.client.read(event.foreground)) if isinstance(event, IterationDone) else None
+        foreground = None
+        if isinstance(event, IterationDone | PreviewReady):
+            foreground = keep(self.client.read(event.foreground))
         self._bridge._arrived.emit(self.client, event, foreground)

@@ -99,8 +99,9 @@ class ResultLayers:
             for number in extra:
                 self._remove(self.iterations.pop(number))
                 self._planes.pop(number, None)
-            if self.confidence is not None and self.confidence.name.endswith(EARLIER):
-                self._remove(self.confidence)
+            for layer in (self.changes, self.confidence):
+                if layer is not None and layer.name.endswith(EARLIER):
+                    self._remove(layer)
 
     def _remove(self, layer: "Layer") -> None:
         if layer in self._viewer.layers:
@@ -168,7 +169,7 @@ class ResultLayers:
         layer = Labels(
             placement.lift(self.result.labels(iteration)).copy(),
             name=f"{self.title} · copy of iteration {iteration}",
-            colormap=_colormap(label_colors(self.result.card)),
+            colormap=label_colormap(label_colors(self.result.card)),
             metadata={RECORD: self.result.record(iteration)},
             **placement.transform,
         )
@@ -191,7 +192,7 @@ class ResultLayers:
             if layer is not None:
                 self._remove(layer)
             layer = Labels(
-                data, name=name, colormap=_colormap(colors), opacity=opacity, visible=False, **placement.transform
+                data, name=name, colormap=label_colormap(colors), opacity=opacity, visible=False, **placement.transform
             )
             layer.metadata[OWNER] = self
             active = self._viewer.layers.selection.active
@@ -227,7 +228,8 @@ def label_colors(card: "ModelCard") -> dict[int, str]:
     return {number: info.color for number, info in enumerate(card.classes) if number > 0}
 
 
-def _colormap(colors: dict[int, str]) -> DirectLabelColormap:
+def label_colormap(colors: dict[int, str]) -> DirectLabelColormap:
+    """A colour for each label, transparent for all others."""
     return DirectLabelColormap(color_dict={None: "transparent", 0: "transparent", **cast("dict[Any, Any]", colors)})
 
 

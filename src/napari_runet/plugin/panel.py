@@ -6,14 +6,16 @@ from weakref import WeakSet
 
 from napari.qt.threading import thread_worker
 from napari.utils.theme import get_theme
-from qtpy.QtCore import QEvent, Qt
-from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_runet.plugin import keys
 from napari_runet.plugin.choices import Choices
 from napari_runet.plugin.correct_section import CorrectSection
 from napari_runet.plugin.correcting import Correcting
 from napari_runet.plugin.engine_bridge import EngineBridge
+from napari_runet.plugin.fine_tune_section import AskBeforeClosing, FineTuneSection
+from napari_runet.plugin.fine_tuning import FineTuning
 from napari_runet.plugin.image_section import ImageSection
 from napari_runet.plugin.iterations_section import IterationsSection
 from napari_runet.plugin.layers import without_proxy
@@ -25,7 +27,7 @@ from napari_runet.plugin.segment_section import SegmentSection
 from napari_runet.plugin.segmentation import Segmentation
 from napari_runet.plugin.session import Notice, Session
 from napari_runet.plugin.stepping import Stepping
-from napari_runet.plugin.widgets import Fold, column
+from napari_runet.plugin.widgets import Column, Fold, column
 
 if TYPE_CHECKING:
     import napari
@@ -59,6 +61,9 @@ class Panel(QWidget):
         self.engine = EngineBridge(self)
         self.segmentation = Segmentation(viewer, self.session, self.choices, self.stepping, self.engine)
         self.correcting = Correcting(viewer, self.session, self.choices)
+        self.tuning_engine = EngineBridge(self)
+        self.fine_tuning = FineTuning(viewer, self.session, self.choices, self.correcting, self.tuning_engine)
+        self._asking: AskBeforeClosing | None = None
         self._bound: WeakSet[Labels] = WeakSet()
         self._saving: object | None = None
         self._folder = Path.home()
@@ -69,8 +74,8 @@ class Panel(QWidget):
         self.choices.list_models()
         self.choices.follow()
         self._take_theme()
-        close = self.engine.close
-        self.destroyed.connect(lambda: close())
+        close, close_tuning = self.engine.close, self.tuning_engine.close
+        self.destroyed.connect(lambda: (close(), close_tuning()))
 
     # What people, and programs, do
 
@@ -156,6 +161,7 @@ class Panel(QWidget):
         )
         self.options_fold = Fold("Options", self.options_section)
         self.correct_section = CorrectSection(self._viewer, self.session, self.correcting)
+        self.fine_tune_section = FineTuneSection(self.session, self.fine_tuning)
 
     def _lay_out(self) -> None:
         content = QWidget()
@@ -167,6 +173,7 @@ class Panel(QWidget):
             self.options_fold,
             self.iterations_section,
             self.correct_section,
+            self.fine_tune_section,
         )
         for position, section in enumerate(sections):
             if position:
@@ -174,16 +181,11 @@ class Panel(QWidget):
             inner.addWidget(section)
         inner.addStretch(1)
         content.setLayout(inner)
-        self.scroll_area = QScrollArea()
-        self.scroll_area.setWidgetResizable(True)
-        self.scroll_area.setFrameShape(QFrame.Shape.NoFrame)
-        self.scroll_area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.scroll_area.setWidget(content)
+        self.scroll_area = Column(content)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.scroll_area)
-        bar = self.scroll_area.verticalScrollBar()
-        self.setMinimumWidth(max(WIDTH, content.minimumSizeHint().width() + (bar.sizeHint().width() if bar else 0)))
+        self.setMinimumWidth(WIDTH)
 
     def _follow_viewer(self) -> None:
         layers = self._viewer.layers
@@ -232,6 +234,7 @@ class Panel(QWidget):
     def _take_theme(self) -> None:
         theme = get_theme(self._viewer.theme)
         self.iterations_section.set_colors(theme.background.as_hex(), theme.text.as_hex())
+        self.fine_tune_section.set_colors(theme.background.as_hex(), theme.text.as_hex())
 
     # Keys
 
@@ -274,11 +277,17 @@ class Panel(QWidget):
         super().showEvent(event)
         self.engine.start()
         self.segmentation.warm_up()
+        window = self.window()
+        if self._asking is None and window is not None and window is not self:
+            self._asking = AskBeforeClosing(self.session, self)
+            window.installEventFilter(self._asking)
 
     def event(self, event: QEvent | None) -> bool:
         """End the worker when napari takes the panel out of its dock."""
         if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
             self.segmentation.abandon()
+            self.fine_tuning.abandon()
             self.correcting.close()
             self.engine.close()
+            self.tuning_engine.close()
         return bool(super().event(event))

@@ -4,13 +4,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Labels
-from napari.utils.colormaps import DirectLabelColormap
 from numpy.lib.stride_tricks import as_strided
 from qtpy.QtCore import QTimer
 
 from napari_runet.corrections.correction import REVIEWED, bounding_box
 from napari_runet.corrections.correction_set import CorrectionSet
-from napari_runet.plugin.layers import CORRECTION, label_colors
+from napari_runet.plugin.layers import CORRECTION, label_colormap, label_colors
 from napari_runet.plugin.placing import place
 
 if TYPE_CHECKING:
@@ -267,11 +266,11 @@ class PlaneCorrection:
         data = placement.lift(plane)
         if not data.flags.writeable:  # repeated along channels: one plane in memory, seen by all of them
             data = as_strided(data, writeable=True)
-        transparent: dict[Any, Any] = {None: "transparent", 0: "transparent"}
+
         return Labels(
             data,
             name=f"{self._name()} · {what}",
-            colormap=DirectLabelColormap(color_dict={**transparent, **colors}),
+            colormap=label_colormap(colors),
             opacity=0.7,
             **options,
             **placement.transform,

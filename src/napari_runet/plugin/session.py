@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Optional
 from psygnal import SignalGroupDescriptor
 
 from napari_runet.plugin.regions import RegionKind
-from napari_runet.settings import SegmentationSettings
+from napari_runet.settings import FineTuningSettings, SegmentationSettings
 
 if TYPE_CHECKING:
     from napari.layers import Image, Shapes
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from napari_runet.models.store import StoredModel
     from napari_runet.plugin.layers import ResultLayers
     from napari_runet.plugin.plane_correction import PlaneCorrection
+    from napari_runet.plugin.versions import CandidateModel
 
 Stage = Literal["idle", "running", "cancelling"]
 NoticeKind = Literal["info", "warning", "error"]
@@ -35,6 +36,20 @@ class Notice:
 
     text: str = ""
     kind: NoticeKind = "info"
+
+
+TuningStage = Literal["idle", "running", "stopping", "deciding"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """Where fine-tuning stands; `before` and `after` are Dice on what was held out, None where not known (yet)."""
+
+    stage: TuningStage = "idle"
+    text: str = ""
+    seconds_left: float | None = None
+    before: float | None = None
+    after: float | None = None
 
 
 @dataclass(eq=False)
@@ -68,6 +83,10 @@ class Session:
         What there is to say about correcting; why corrections are not being saved, empty when they are.
     recovered
         What was kept of this image from an earlier time and is not open, as a sentence; empty for nothing.
+    tuning_settings, start_from
+        The options of fine-tuning, and the model it starts from (None for the one that segments).
+    tuning, tuning_notice, candidate
+        Where fine-tuning stands, what there is to say about it, and the model that waits for a decision.
     """
 
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor()
@@ -95,3 +114,8 @@ class Session:
     correction_notice: Notice = field(default_factory=Notice)
     journal_problem: str = ""
     recovered: str = ""
+    tuning_settings: FineTuningSettings = field(default_factory=FineTuningSettings)
+    start_from: Optional["StoredModel"] = None
+    tuning: Tuning = field(default_factory=Tuning)
+    tuning_notice: Notice = field(default_factory=Notice)
+    candidate: Optional["CandidateModel"] = None

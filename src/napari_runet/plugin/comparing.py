@@ -1,0 +1,113 @@
+"""A candidate's mask beside that of the current model."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from napari.layers import Labels
+
+from napari_runet.images.thresholding import labels_from
+from napari_runet.plugin.layers import CHANGE_COLORS, label_colormap, label_colors
+from napari_runet.plugin.placing import place
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    from napari.components import ViewerModel
+
+    from napari_runet.images.image_input import Region
+    from napari_runet.models.card import ModelCard
+    from napari_runet.plugin.plane_correction import PlaneCorrection
+
+CANDIDATE_COLOR = "#00d5ff"
+
+
+class Comparison:
+    """Shows what a candidate would make of a plane, in layers of its own, and flips between that and what is there.
+
+    Parameters
+    ----------
+    viewer, plane
+        Where the layers go, and the plane that is compared on.
+    card
+        Of the model that fine-tuning started from.
+    """
+
+    def __init__(self, viewer: "ViewerModel", plane: "PlaneCorrection", card: "ModelCard") -> None:
+        self._viewer = viewer
+        self.plane = plane
+        self.card = card
+        self.mask: Labels | None = None
+        self.changes: Labels | None = None
+        self._hidden: list[object] = []
+
+    def show(self, foreground: "npt.NDArray[np.uint8]", region: "Region | None", what: str) -> None:
+        """Show probabilities (K, h, w) uint8 of a box of the plane, or of all of it, as the candidate's mask."""
+        colors = label_colors(self.card)
+        colors = colors if len(colors) > 1 else {1: CANDIDATE_COLOR}
+        mask = labels_from(foreground, self.card.threshold)
+        self.mask = self._put(self.mask, mask, region, f"{self.plane.image.name} · {what}", colors)
+
+    def show_changes(self, before: "npt.NDArray[np.uint8]", after: "npt.NDArray[np.uint8]") -> int:
+        """Show the pixels that differ between two masks of the plane, hidden at first; returns how many there are."""
+        differ = before != after
+        plane = np.where(differ, np.where(after > 0, 1, 2), 0).astype(np.uint8)
+        name = f"{self.plane.image.name} · changed by the candidate"
+        first = self.changes is None
+        self.changes = self._put(self.changes, plane, None, name, CHANGE_COLORS)
+        if first:
+            self.changes.visible = False
+        return int(differ.sum())
+
+    def flip(self) -> None:
+        """Show the candidate's mask and hide what lies on the image besides, or the other way round."""
+        if self.mask is None or self.mask not in self._viewer.layers:
+            return
+        if self._hidden:
+            for layer in self._hidden:
+                if layer in self._viewer.layers:
+                    layer.visible = True  # type: ignore[attr-defined]
+            self._hidden = []
+            self.mask.visible = False
+        else:
+            self._hidden = [
+                layer
+                for layer in self._viewer.layers
+                if isinstance(layer, Labels) and layer.visible and layer not in (self.mask, self.changes)
+            ]
+            for layer in self._hidden:
+                layer.visible = False  # type: ignore[attr-defined]
+            self.mask.visible = True
+
+    def close(self) -> None:
+        """Take the layers away and show what was hidden."""
+        for layer in self._hidden:
+            if layer in self._viewer.layers:
+                layer.visible = True  # type: ignore[attr-defined]
+        self._hidden = []
+        with self._viewer.layers.batched_update():
+            for layer in (self.mask, self.changes):
+                if layer is not None and layer in self._viewer.layers:
+                    self._viewer.layers.remove(layer)
+        self.mask = self.changes = None
+
+    def _put(
+        self,
+        layer: Labels | None,
+        plane: "npt.NDArray[np.uint8]",
+        region: "Region | None",
+        name: str,
+        colors: dict[int, str],
+    ) -> Labels:
+        placement = place(self.plane.image, self.plane.source, region)
+        data = placement.lift(plane)
+        if layer is not None and layer in self._viewer.layers:
+            layer.data = data
+            layer.name = name
+            layer.translate = placement.transform["translate"]
+            layer.editable = False
+            return layer
+        layer = Labels(data, name=name, colormap=label_colormap(colors), opacity=0.5, **placement.transform)
+        active = self._viewer.layers.selection.active
+        self._viewer.add_layer(layer)
+        layer.editable = False
+        self._viewer.layers.selection.active = active
+        return layer

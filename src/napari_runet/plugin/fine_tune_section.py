@@ -1,0 +1,184 @@
+"""Fine-tuning: one button, its options, what it does, and the decision at its end."""
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QEvent, QObject
+from qtpy.QtWidgets import QHBoxLayout, QInputDialog, QLabel, QMessageBox, QPushButton, QWidget
+
+from napari_runet.plugin.segment_section import NOTICE_MARKS, time_left
+from napari_runet.plugin.tuning_options import TuningOptions
+from napari_runet.plugin.widgets import SPACING, Fold, boxed, column, text_label, title_label
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_runet.plugin.fine_tuning import FineTuning
+    from napari_runet.plugin.session import Session
+    from napari_runet.plugin.tuning_plot import TuningPlot
+
+CANNOT_KNOW = "Nobody can know whether it is better. "
+
+
+class FineTuneSection(QWidget):
+    """Starts, stops and shows fine-tuning, and asks what shall become of the candidate."""
+
+    def __init__(self, session: "Session", tuning: "FineTuning") -> None:
+        super().__init__()
+        self._session, self._tuning = session, tuning
+        self._colors = ("#262930", "#f0f1f2")
+        self.fine_tune = _button("Fine-tune", "Teach the model your corrections while you work on.", tuning.start)
+        self.fine_tune.setObjectName("fine-tune")
+        self.stop = _button("Stop", "Stop, and keep the best so far; pressed again, stop at once.", tuning.stop)
+        self.options = TuningOptions(session)
+        self.fold = Fold("Fine-tuning options", self.options)
+        self.doing = text_label("tuning")
+        self.verdict = text_label("verdict")
+        self.accept = _button("Accept", "Keep the candidate and segment with it from now on.", tuning.accept)
+        self.reject = _button("Reject", "Throw the candidate away.", tuning.reject)
+        self.keep = _button("Keep as…", "Keep the candidate under another name, and go on as before.", self._ask_name)
+        self.flip = _button("Flip masks", "Show the candidate's mask instead of yours, or yours again.", tuning.flip)
+        self.go_back = _button("Go back", "Segment with the model that this one was tuned from.", tuning.go_back)
+        self.notice = text_label("tuning-notice")
+        self.plot: TuningPlot | None = None
+        self._lay_out()
+        events = session.events
+        for event in (
+            events.tuning,
+            events.tuning_notice,
+            events.candidate,
+            events.corrected,
+            events.correction,
+            events.model,
+            events.models,
+        ):
+            event.connect(self.refresh)
+        self.refresh()
+
+    def _lay_out(self) -> None:
+        buttons, decision = QHBoxLayout(), QHBoxLayout()
+        for row in (buttons, decision):
+            row.setContentsMargins(0, 0, 0, 0)
+            row.setSpacing(SPACING)
+        buttons.addWidget(self.fine_tune, 2)
+        buttons.addWidget(self.stop, 1)
+        buttons.addWidget(self.go_back, 1)
+        for button in (self.accept, self.reject, self.keep, self.flip):
+            decision.addWidget(button)
+        self.decision = boxed(decision)
+        self._column = column()
+        self._column.addWidget(title_label("Fine-tune"))
+        self._column.addLayout(buttons)
+        for part in (self.fold, self.doing, self.verdict, self.decision, self.notice):
+            self._column.addWidget(part)
+        self.setLayout(self._column)
+
+    def refresh(self) -> None:
+        """Show what can be done, and how it goes."""
+        session, tuning = self._session, self._session.tuning
+        running = tuning.stage in ("running", "stopping")
+        ready = tuning.stage == "idle" and session.model is not None
+        self.fine_tune.setEnabled(ready and self._tuning.anything_corrected())
+        self.stop.setVisible(running)
+        self.stop.setText("Stop" if tuning.stage != "stopping" else "Stop now")
+        self.fold.setVisible(tuning.stage == "idle")
+        _say(self.doing, tuning.text + time_left(tuning.seconds_left) + _score(tuning) if running else "")
+        self._show_decision()
+        parent = self._tuning.can_go_back()
+        self.go_back.setVisible(tuning.stage == "idle" and parent is not None)
+        if parent is not None:
+            self.go_back.setToolTip(f"Segment with {parent.card.title} again; no version is lost.")
+        notice = session.tuning_notice
+        _say(self.notice, NOTICE_MARKS[notice.kind] + notice.text if notice.text else "")
+        self._draw(running or tuning.stage == "deciding")
+
+    def _show_decision(self) -> None:
+        candidate = self._session.candidate
+        self.decision.setVisible(candidate is not None)
+        if candidate is None:
+            _say(self.verdict, "")
+            return
+        better = candidate.figures.get("better")
+        start = CANNOT_KNOW if better is None else f"The candidate is {'better' if better else 'not better'}. "
+        _say(self.verdict, start + str(candidate.figures.get("reason", "")))
+        self.accept.setDefault(better is True)
+        self.reject.setDefault(better is False)
+        for button in (self.accept, self.reject):
+            font = button.font()
+            font.setBold(button.isDefault())
+            button.setFont(font)
+
+    def _draw(self, visible: bool) -> None:
+        if self.plot is None:
+            if not visible or not self._tuning.losses:
+                return
+            from napari_runet.plugin.tuning_plot import TuningPlot  # costs half a second: not when the panel opens
+
+            self.plot = TuningPlot()
+            self.plot.set_colors(*self._colors)
+            self._column.insertWidget(self._column.indexOf(self.doing) + 1, self.plot)
+        self.plot.setVisible(visible)
+        if visible:
+            self.plot.draw(self._tuning.losses, self._tuning.scores, self._session.tuning.before)
+
+    def _ask_name(self) -> None:
+        candidate = self._session.candidate
+        if candidate is None:
+            return
+        name, given = QInputDialog.getText(self, "Keep the candidate", "Name:", text=candidate.card.title)
+        if given:
+            self._tuning.keep("" if name == candidate.card.title else name)
+
+    def set_colors(self, background: str, text: str) -> None:
+        """Take the theme's colours."""
+        self._colors = (background, text)
+        if self.plot is not None:
+            self.plot.set_colors(background, text)
+
+
+def _score(tuning: object) -> str:
+    before, after = getattr(tuning, "before", None), getattr(tuning, "after", None)
+    if before is None:
+        return ""
+    return f" Dice on what was held out: {before:.3f} before" + (f", {after:.3f} now." if after is not None else ".")
+
+
+def _button(text: str, tip: str, pressed: "Callable[[], object]") -> QPushButton:
+    button = QPushButton(text)
+    button.setToolTip(tip)
+    button.clicked.connect(lambda: pressed())
+    return button
+
+
+def _say(label: QLabel, text: str) -> None:
+    label.setText(text)
+    label.setVisible(bool(text))
+
+
+class AskBeforeClosing(QObject):
+    """Asks before napari's window is closed while something is being fine-tuned.
+
+    Parameters
+    ----------
+    session
+        Whose fine-tuning it is.
+    panel
+        Owns this; asking ends with it.
+    """
+
+    def __init__(self, session: "Session", panel: QWidget) -> None:
+        super().__init__(panel)
+        self._session = session
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
+        """Keep the window open where a person wants to wait for the candidate."""
+        if event is None or event.type() != QEvent.Type.Close or not isinstance(watched, QWidget):
+            return False
+        if not watched.isWindow() or self._session.tuning.stage not in ("running", "stopping"):
+            return False
+        question = "A model is being fine-tuned; closing ends that, and nothing of it is kept. Close napari?"
+        buttons = QMessageBox.StandardButton
+        answer = QMessageBox.question(watched, "Fine-tuning", question, buttons.Yes | buttons.No, buttons.No)
+        if answer == buttons.Yes:
+            return False
+        event.ignore()
+        return True

@@ -1,0 +1,83 @@
+"""Versions of a model: what a candidate is called, and how it is kept, thrown away, or gone back from."""
+
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_runet.models.card import ModelCard
+from napari_runet.models.store import CARD_FILE, StoredModel, user_folder, write_atomically
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_VERSION = re.compile(r"^(?P<base>.+?)(?: · v|-v)(?P<number>\d+)$")
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateModel:
+    """A fine-tuned model that nobody has decided on: its folder, its card, its figures and what it was tuned from."""
+
+    folder: Path
+    card: ModelCard
+    figures: dict[str, Any]
+    parent: StoredModel
+
+
+def candidates_folder() -> Path:
+    """Where models wait for a decision; they are in no list of models."""
+    return user_folder() / "candidates"
+
+
+def next_name(parent: ModelCard, models: "Sequence[StoredModel]", name: str = "") -> tuple[str, str]:
+    """Title and id of a new version, neither of them taken: `name`, else the parent's with the next number."""
+    taken = {model.card.id for model in models} | {model.card.title for model in models}
+    if name.strip():
+        base_title, base_id = name.strip(), _id_of(name)
+        pairs = [(base_title, base_id), *((f"{base_title} · v{n}", f"{base_id}-v{n}") for n in range(2, 10_000))]
+    else:
+        base_title, base_id = _base(parent.title), _base(parent.id)
+        pairs = [(f"{base_title} · v{n}", f"{base_id}-v{n}") for n in range(2, 10_000)]
+    return next((title[-80:], key) for title, key in pairs if title not in taken and key not in taken)
+
+
+def keep_candidate(candidate: CandidateModel, title: str, model_id: str, models_folder: Path) -> Path:
+    """Move a candidate among the user's models; returns its new folder.
+
+    Raises
+    ------
+    OSError
+        When it cannot be moved; it then stays where it is.
+    """
+    target = models_folder / model_id
+    if target.exists():
+        raise FileExistsError(f"{target} is there already")
+    card = candidate.card.model_copy(update={"id": model_id, "title": title[:80]})
+    models_folder.mkdir(parents=True, exist_ok=True)
+    content = ModelCard.model_validate(card.model_dump()).model_dump_json(indent=2) + "\n"
+    write_atomically(candidate.folder / CARD_FILE, content.encode())
+    candidate.folder.rename(target)
+    return target
+
+
+def throw_away(folder: Path) -> None:
+    """Remove a candidate's folder, where there is one."""
+    if folder.exists():
+        shutil.rmtree(folder)
+
+
+def parent_of(model: StoredModel | None, models: "Sequence[StoredModel]") -> StoredModel | None:
+    """The model that another was tuned from, where it is still there."""
+    if model is None or not model.card.parent:
+        return None
+    return next((other for other in models if other.card.sha256 == model.card.parent), None)
+
+
+def _base(name: str) -> str:
+    match = _VERSION.match(name)
+    return (match["base"] if match else name)[:56]
+
+
+def _id_of(name: str) -> str:
+    return re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("-._")[:56] or "model"
