@@ -1,5 +1,9 @@
 """The command line. Each command imports what it needs when it runs, so that ``--help`` is instant."""
 
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from napari_runet.cli_evaluate import evaluate
@@ -26,6 +30,33 @@ register(app, models_app)
 
 
 # ---- demo ---------------------------------------------------------------------------------------------------------
+
+
+class DemoTask(StrEnum):
+    """What the demo shows."""
+
+    RETINA = "retina"
+    ROADS = "roads"
+    HANDS = "hands"
+
+
+@app.command()
+def demo(
+    task: Annotated[DemoTask, typer.Argument(help="Which sample and model.")] = DemoTask.RETINA,
+    image: Annotated[Path | None, typer.Option(help="An image file instead of the sample.")] = None,
+    screenshot: Annotated[Path | None, typer.Option(help="Save the finished window here, and quit.")] = None,
+) -> None:
+    """Open napari with a sample, segment it, and show the iterations."""
+    from napari_runet import demo as window
+    from napari_runet.io.images import FileError
+
+    if screenshot is not None and not screenshot.absolute().parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {screenshot.absolute().parent}", param_hint="--screenshot")
+    try:
+        window.demo(task.value, image, screenshot)
+    except (window.DemoError, FileError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
 
 
 # ---- end of demo --------------------------------------------------------------------------------------------------

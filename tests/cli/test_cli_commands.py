@@ -200,3 +200,12 @@ def test_models_are_listed_shown_and_located(model):
 def test_doctor_names_versions_device_and_folders(model):
     told = call("doctor").stdout
     assert torch.__version__ in told and str(model.parent) in told and "tiny" in told
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["segment", "evaluate", "train", "finetune", "demo", "doctor", "models list", "models show", "models path",
+     "models new", "models compare"],
+)  # fmt: skip
+def test_every_command_is_there(command):
+    assert call(*command.split(), "--help").exit_code == 0
