@@ -78,12 +78,20 @@ def test_a_trained_folder_is_a_model_with_curves(data, tmp_path):
 
 def test_another_recipe_cannot_resume(data, tmp_path):
     list(train(recipe(), data, tmp_path))
-    before = (tmp_path / "checkpoint.pt").read_bytes()
+    before = (tmp_path / "checkpoint.safetensors").read_bytes()
     with pytest.raises(TrainingError, match="another recipe"):
         list(train(recipe(learning_rate=1e-4), data, tmp_path, resume=True))
-    assert (tmp_path / "checkpoint.pt").read_bytes() == before
+    assert (tmp_path / "checkpoint.safetensors").read_bytes() == before
     with pytest.raises(TrainingError, match="nothing to resume"):
         list(train(recipe(), data, tmp_path / "elsewhere", resume=True))
+
+
+def test_a_damaged_checkpoint_is_refused(data, tmp_path):
+    list(train(recipe(), data, tmp_path))
+    path = tmp_path / "checkpoint.safetensors"
+    path.write_bytes(path.read_bytes()[:-7])
+    with pytest.raises(TrainingError, match=r"cannot be read: .*without --resume"):
+        list(train(recipe(), data, tmp_path, resume=True))
 
 
 def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoint(data, tmp_path, monkeypatch):

@@ -1,7 +1,6 @@
 """The training loop: batches in, checkpoints and a better model out."""
 
 import csv
-import io
 import math
 import os
 import time
@@ -10,6 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from napari_runet.inference.segmenter import place
@@ -23,7 +24,7 @@ from napari_runet.training.recipe import Recipe
 from napari_runet.training.samples import CropSampler, Sample, prepare
 from napari_runet.training.validation import validate
 
-CHECKPOINT_FILE = "checkpoint.pt"
+CHECKPOINT_FILE = "checkpoint.safetensors"
 CURVES_FILE = "curves.csv"
 SECONDS_BETWEEN_CHECKPOINTS = 120.0
 
@@ -142,19 +143,25 @@ class Trainer:
         network.load_state_dict(self.average)
         return place(network, self.device)
 
-    def state_dict(self) -> dict[str, object]:
+    def tensors(self) -> dict[str, Tensor]:
+        """Every tensor that it takes to go on: weights, their average, the optimiser's moments, the generator."""
+        found = {"generator": self.generator.get_state()}
+        for part, state in (("network", self.network.state_dict()), ("average", self.average)):
+            found |= {f"{part}/{name}": tensor for name, tensor in state.items()}
+        for number, moments in self.optimiser.state_dict()["state"].items():
+            found |= {f"optimiser/{number}/{name}": value for name, value in moments.items()}
+        return found
+
+    def numbers(self) -> dict[str, str]:
+        """The rest of what it takes to go on, as text."""
         return {
             "recipe": self.recipe.model_dump_json(),
-            "training_step": self.training_step,
-            "network": self.network.state_dict(),
-            "average": self.average,
-            "optimiser": self.optimiser.state_dict(),
-            "generator": self.generator.get_state(),
-            "best_dice": self.best_dice,
-            "seconds": self.seconds,
+            "training_step": str(self.training_step),
+            "best_dice": repr(self.best_dice),
+            "seconds": repr(self.seconds),
         }
 
-    def load_state_dict(self, state: dict[str, object]) -> None:
+    def go_on(self, tensors: dict[str, Tensor], numbers: dict[str, str]) -> None:
         """Go on from a checkpoint.
 
         Raises
@@ -162,18 +169,28 @@ class Trainer:
         TrainingError
             When it was made by another recipe.
         """
-        if state["recipe"] != self.recipe.model_dump_json():
+        if numbers["recipe"] != self.recipe.model_dump_json():
             raise TrainingError(
                 "The checkpoint was made by another recipe; train into another folder, or without --resume."
             )
-        self.network.load_state_dict(state["network"])  # type: ignore[arg-type]
-        self.optimiser.load_state_dict(state["optimiser"])  # type: ignore[arg-type]
-        average: dict[str, Tensor] = state["average"]  # type: ignore[assignment]
-        self.average = {name: tensor.to(self.device) for name, tensor in average.items()}
-        self.generator.set_state(state["generator"])  # type: ignore[arg-type]
-        self.training_step = int(state["training_step"])  # type: ignore[call-overload]
-        self.best_dice = float(state["best_dice"])  # type: ignore[arg-type]
-        self.seconds = float(state["seconds"])  # type: ignore[arg-type]
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key, tensor in tensors.items():
+            part, _, name = key.partition("/")
+            if part == "optimiser":
+                number, _, name = name.partition("/")
+                moments.setdefault(int(number), {})[name] = tensor
+            elif part == "average":
+                self.average[name] = tensor.to(self.device)
+        self.network.load_state_dict(
+            {key.removeprefix("network/"): value for key, value in tensors.items() if key.startswith("network/")}
+        )
+        self.optimiser.load_state_dict(
+            {"state": moments, "param_groups": self.optimiser.state_dict()["param_groups"]}
+        )
+        self.generator.set_state(tensors["generator"])
+        self.training_step = int(numbers["training_step"])
+        self.best_dice = float(numbers["best_dice"])
+        self.seconds = float(numbers["seconds"])
 
 
 def card_of(recipe: Recipe, seed: int, created: str) -> ModelCard:
@@ -224,7 +241,7 @@ def train(
     torch.manual_seed(seed)
     trainer = Trainer(recipe, card, build(recipe.network), samples, device, seed)
     if resume:
-        trainer.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True))
+        read_checkpoint(checkpoint, trainer)
     output.mkdir(parents=True, exist_ok=True)
     started = time.monotonic() - trainer.seconds
     saved = time.monotonic()
@@ -264,9 +281,25 @@ def _with_figures(card: ModelCard, trainer: Trainer, dice: tuple[float, ...]) ->
 
 def save_checkpoint(path: Path, trainer: Trainer) -> None:
     """Write a checkpoint, whole or not at all."""
-    buffer = io.BytesIO()
-    torch.save(trainer.state_dict(), buffer)
-    write_atomically(path, buffer.getvalue())
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in trainer.tensors().items()}
+    write_atomically(path, save_tensors(tensors, metadata=trainer.numbers()))
+
+
+def read_checkpoint(path: Path, trainer: Trainer) -> None:
+    """Have a trainer go on from a checkpoint.
+
+    Raises
+    ------
+    TrainingError
+        When the file is damaged, or of another recipe.
+    """
+    try:
+        with safe_open(path, framework="pt") as checkpoint:
+            numbers = checkpoint.metadata() or {}
+            tensors = {name: checkpoint.get_tensor(name) for name in checkpoint.keys()}
+    except (SafetensorError, OSError) as error:
+        raise TrainingError(f"The checkpoint {path} cannot be read: {error}. Train again without --resume.") from error
+    trainer.go_on(tensors, numbers)
 
 
 def append_curve(path: Path, report: TrainingReport) -> None:
