@@ -41,13 +41,13 @@ class CorrectSection(QWidget):
             lambda: correcting.review("view"),
         )
         self.review_shapes = _button(
-            "Right inside shapes", "Everything inside the shapes of the topmost Shapes layer is right.", self._in_shapes
+            "Inside shapes is right", "Everything inside the topmost Shapes layer's shapes.", self._in_shapes
         )
         self.take_back = _button(
-            "Take back review", "Forget the region that was reviewed last.", correcting.take_back_review
+            "Take back", "Forget the region that was reviewed last.", correcting.take_back_review
         )
         self.take_prediction = _button(
-            "Take the new prediction around my corrections",
+            "Take the new prediction\naround my corrections",
             "Update the pixels that you did not touch; undo takes it back.",
             correcting.take_prediction,
         )
@@ -82,8 +82,8 @@ class CorrectSection(QWidget):
         reviews.setContentsMargins(0, 0, 0, 0)
         reviews.setSpacing(SPACING)
         reviews.addWidget(self.review_view, 0, 0)
-        reviews.addWidget(self.review_shapes, 0, 1)
-        reviews.addWidget(self.take_back, 1, 0, 1, 2)
+        reviews.addWidget(self.take_back, 0, 1)
+        reviews.addWidget(self.review_shapes, 1, 0)
         self.reviews = boxed(reviews)
         layout = column()
         layout.addWidget(title_label("Corrections"))

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent, QObject
-from qtpy.QtWidgets import QHBoxLayout, QInputDialog, QLabel, QMessageBox, QPushButton, QWidget
+from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QInputDialog, QLabel, QMessageBox, QPushButton, QWidget
 
 from napari_runet.plugin.segment_section import NOTICE_MARKS, time_left
 from napari_runet.plugin.tuning_options import TuningOptions
@@ -55,15 +55,15 @@ class FineTuneSection(QWidget):
         self.refresh()
 
     def _lay_out(self) -> None:
-        buttons, decision = QHBoxLayout(), QHBoxLayout()
+        buttons, decision = QHBoxLayout(), QGridLayout()
         for row in (buttons, decision):
             row.setContentsMargins(0, 0, 0, 0)
             row.setSpacing(SPACING)
         buttons.addWidget(self.fine_tune, 2)
         buttons.addWidget(self.stop, 1)
         buttons.addWidget(self.go_back, 1)
-        for button in (self.accept, self.reject, self.keep, self.flip):
-            decision.addWidget(button)
+        for position, button in enumerate((self.accept, self.reject, self.keep, self.flip)):
+            decision.addWidget(button, position // 2, position % 2)
         self.decision = boxed(decision)
         self._column = column()
         self._column.addWidget(title_label("Fine-tune"))

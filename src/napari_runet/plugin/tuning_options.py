@@ -40,7 +40,7 @@ class TuningOptions(QWidget):
         session = self._session
         session.start_from = next((model for model in session.models if model == session.start_from), None)
         models = [(model.card.title, model) for model in session.models]
-        fill(self.start_from, [("the model that segments", None), *models], session.start_from)
+        fill(self.start_from, [("the chosen model", None), *models], session.start_from)
 
     def _widget(self, name: str) -> QWidget:
         value = getattr(self._session.tuning_settings, name)
@@ -77,7 +77,7 @@ class TuningOptions(QWidget):
         optional = value is None
         count.setRange(int(low) - 1 if optional else int(low), int(high) if high is not None else 2**31 - 1)
         if optional:
-            count.setSpecialValueText("as many as fit in the time")
+            count.setSpecialValueText("by time")
         count.setValue(count.minimum() if value is None else int(value))
         count.valueChanged.connect(
             lambda number: self._set(name, None if optional and number == count.minimum() else number)

@@ -1,0 +1,126 @@
+"""What the panel shows of fine-tuning, with events in place of a worker."""
+
+import numpy as np
+import pytest
+from correcting_helpers import dock, predict
+
+from napari_runet.engine.messages import Failed, FineTuneReport, WorkerLost
+from napari_runet.models.store import HOME_VARIABLE
+from napari_runet.plugin.session import Tuning
+from napari_runet.plugin.versions import CandidateModel
+from napari_runet.settings import FineTuningSettings
+
+
+@pytest.fixture
+def panel(make_napari_viewer, tiny_models, tmp_path, monkeypatch, photograph):
+    (tmp_path / "models").symlink_to(tiny_models / "models")
+    monkeypatch.setenv(HOME_VARIABLE, str(tmp_path))
+    viewer = make_napari_viewer()
+    image = viewer.add_image(photograph, name="eye", rgb=True)
+    panel = dock(viewer)
+    panel.choices.choose_model(next(model for model in panel.session.models if model.card.id == "tiny"))
+    predict(panel, image, np.zeros((150, 200)), panel.session.model.card)
+    requests = []
+
+    def fine_tune(samples, **options):
+        requests.append((samples, options))
+        return "request 1"
+
+    monkeypatch.setattr(panel.tuning_engine, "fine_tune", fine_tune)
+    panel.requests = requests
+    yield panel
+    panel.correcting.close()
+
+
+def correct(panel):
+    layer = panel.correcting.correct()
+    layer.paint((50, 60), 1)
+    panel.session.correction.compare()
+    return layer
+
+
+def test_without_corrections_nothing_can_be_tuned_and_a_sentence_says_so(panel):
+    assert not panel.fine_tune_section.fine_tune.isEnabled()
+    assert not panel.fine_tuning.start()
+    assert "Nothing is corrected yet" in panel.session.tuning_notice.text and not panel.requests
+
+
+def test_what_is_sent_is_the_image_and_only_what_a_person_said(panel, photograph):
+    layer = correct(panel)
+    assert panel.fine_tune_section.fine_tune.isEnabled()
+    assert panel.fine_tuning.start() and not panel.fine_tuning.start()
+    samples, options = panel.requests[0]
+    known = panel.session.correction.known.labels.copy()
+    layer.paint((100, 100), 1)  # painted after the start
+    panel.session.correction.compare()
+    ((name, image, labels),) = samples()
+    assert name == "eye" and np.array_equal(image, photograph) and np.array_equal(labels, known)
+    assert options["settings"].name == "Tiny · v2" and options["output"].name == "tiny-v2"
+    assert options["folder"] == panel.session.model.folder
+
+
+def test_reports_are_shown_and_those_of_other_requests_dropped(panel):
+    correct(panel)
+    panel.fine_tuning.start()
+    facts = {"phase": "Training", "training_step": 7, "loss": 0.5, "seconds": 3.0, "seconds_left": 9.0}
+    panel.fine_tuning.on_event(FineTuneReport(id="another", **facts))
+    assert not panel.fine_tuning.losses
+    panel.fine_tuning.on_event(FineTuneReport(id="request 1", **facts, before=0.7, after=0.8))
+    section = panel.fine_tune_section
+    assert panel.fine_tuning.losses == [(3.0, 0.5)] and panel.fine_tuning.scores == [(3.0, 0.8)]
+    assert "training step 7" in section.doing.text() and "0.700 before, 0.800 now" in section.doing.text()
+    assert "about 9 s left" in section.doing.text() and section.plot is not None
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        Failed(id="request 1", message="The loss is not a number any more."),
+        WorkerLost(id="request 1", message="The process that computes ran out of memory."),
+    ],
+)
+def test_a_failure_is_a_sentence_and_the_model_stays(panel, event):
+    correct(panel)
+    model = panel.session.model
+    panel.fine_tuning.start()
+    panel.fine_tuning.on_event(event)
+    assert panel.session.tuning.stage == "idle" and panel.session.model is model
+    assert panel.session.tuning_notice.kind == "error" and event.message in panel.session.tuning_notice.text
+    assert panel.fine_tune_section.fine_tune.isEnabled()
+
+
+@pytest.mark.parametrize(
+    ("better", "words", "bold"),
+    [(True, "is better", "accept"), (False, "is not better", "reject"), (None, "Nobody can know", None)],
+)
+def test_the_default_answer_is_what_the_figures_say(panel, tmp_path, better, words, bold):
+    model = panel.session.model
+    figures = {"better": better, "reason": "Dice: 0.5 before, 0.6 after."}
+    panel.session.candidate = CandidateModel(tmp_path, model.card, figures, model)
+    panel.session.tuning = Tuning("deciding")
+    section = panel.fine_tune_section
+    assert words in section.verdict.text() and "0.5 before" in section.verdict.text()
+    marked = [name for name in ("accept", "reject") if getattr(section, name).font().bold()]
+    assert marked == ([bold] if bold else [])
+
+
+def test_options_are_those_of_the_settings(panel):
+    options = panel.fine_tune_section.options
+    assert set(options.widgets) == set(FineTuningSettings.model_fields)
+    options.widgets["seconds"].setValue(30)
+    options.widgets["training_steps"].setValue(12)
+    options.widgets["thin_structures"].setChecked(True)
+    options.widgets["name"].setText("mine")
+    settings = panel.session.tuning_settings
+    expected = {"seconds": 30.0, "training_steps": 12, "thin_structures": True, "name": "mine"}
+    assert settings == FineTuningSettings(**expected)
+    options.widgets["training_steps"].setValue(options.widgets["training_steps"].minimum())
+    assert panel.session.tuning_settings.training_steps is None
+
+
+def test_a_label_that_is_no_class_is_not_sent(panel):
+    layer = panel.correcting.correct()
+    layer.paint((50, 60), 3)
+    panel.session.correction.compare()
+    assert not panel.fine_tuning.start()
+    assert "labelled 3" in panel.session.tuning_notice.text
