@@ -63,6 +63,7 @@ class Correcting:
         self._session = session
         self._choices = choices
         self._images: dict[Image, ImageCorrections] = {}
+        self._closed = False
         for layer in viewer.layers:  # those of a panel that was closed
             correction = correction_of(layer)
             if correction is not None:
@@ -216,7 +217,8 @@ class Correcting:
         return self._prediction(plane)[0]
 
     def close(self) -> None:
-        """Write what is left to disk."""
+        """Write what is left to disk; nothing is told from now on."""
+        self._closed = True
         for ours in self._images.values():
             for plane in ours.planes.values():
                 plane.compare()
@@ -313,6 +315,8 @@ class Correcting:
             layer.visible = False
 
     def _on_found(self, ours: ImageCorrections) -> None:
+        if self._closed:
+            return
         ours.take_found()
         for index, known in list(ours.found.items()):  # opened before the journal was
             plane = ours.planes.get(index)
@@ -324,9 +328,12 @@ class Correcting:
         self.look()
 
     def _on_problem(self, sentence: str) -> None:
-        self._session.journal_problem = sentence
+        if not self._closed:
+            self._session.journal_problem = sentence
 
     def _on_change(self, refused: str) -> None:
+        if self._closed:
+            return
         self._session.correction_notice = Notice(refused, "error") if refused else Notice()
         self._session.corrected += 1
 

@@ -2,8 +2,17 @@
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QEvent, QObject
-from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QInputDialog, QLabel, QMessageBox, QPushButton, QWidget
+from qtpy.QtCore import QEvent, QObject, QTimer
+from qtpy.QtWidgets import (
+    QGridLayout,
+    QHBoxLayout,
+    QInputDialog,
+    QLabel,
+    QMessageBox,
+    QPushButton,
+    QScrollArea,
+    QWidget,
+)
 
 from napari_runet.plugin.segment_section import NOTICE_MARKS, time_left
 from napari_runet.plugin.tuning_options import TuningOptions
@@ -40,6 +49,9 @@ class FineTuneSection(QWidget):
         self.go_back = _button("Go back", "Segment with the model that this one was tuned from.", tuning.go_back)
         self.notice = text_label("tuning-notice")
         self.plot: TuningPlot | None = None
+        self._reveal = QTimer(self)
+        self._reveal.setSingleShot(True)
+        self._reveal.timeout.connect(self._scroll_to_decision)
         self._lay_out()
         events = session.events
         for event in (
@@ -52,6 +64,7 @@ class FineTuneSection(QWidget):
             events.models,
         ):
             event.connect(self.refresh)
+        events.candidate.connect(lambda candidate: self._reveal.start(50) if candidate is not None else None)
         self.refresh()
 
     def _lay_out(self) -> None:
@@ -119,6 +132,14 @@ class FineTuneSection(QWidget):
         self.plot.setVisible(visible)
         if visible:
             self.plot.draw(self._tuning.losses, self._tuning.scores, self._session.tuning.before)
+
+    def _scroll_to_decision(self) -> None:
+        """Bring the question into view where the panel is scrolled elsewhere."""
+        above: QWidget | None = self.parentWidget()
+        while above is not None and not isinstance(above, QScrollArea):
+            above = above.parentWidget()
+        if isinstance(above, QScrollArea) and self._session.candidate is not None:
+            above.ensureWidgetVisible(self.decision)
 
     def _ask_name(self) -> None:
         candidate = self._session.candidate
