@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QMessageBox
 
 from napari_runet.models.store import HOME_VARIABLE, ModelStore
 from napari_runet.plugin.panel import Panel
@@ -65,9 +66,7 @@ def correct_by_mouse(viewer, qtbot, panel):
     for erase, row in ((False, 62), (True, 20), (True, 100), (False, 64)):
         panel.correcting.brush(0 if erase else 1)
         layer.selected_label = 1
-        before = panel.session.corrected
         paint(viewer, qtbot, layer, (row, 30), (row, 150))
-        del before
     layer.data[10:14, 10:60] = 1 - layer.data[10:14, 10:60]  # a change of any kind is seen
     layer.refresh()
     qtbot.waitUntil(lambda: known.flags.any(), timeout=15_000)
@@ -210,3 +209,27 @@ def test_restore_in_a_new_viewer_by_a_click(make_napari_viewer, qtbot, own_home,
     again.correcting.close()
     for engine in (panel.engine, panel.tuning_engine, again.engine, again.tuning_engine):
         engine.close()
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_closing_napari_asks_and_leaves_no_process(running, qtbot, monkeypatch, own_home):
+    viewer, panel, _, _ = running
+    few_steps(panel, 100_000)
+    assert panel.fine_tuning.start()
+    qtbot.waitUntil(lambda: bool(panel.fine_tuning.losses), timeout=PATIENCE)
+    pids = [panel.engine.worker_pid, panel.tuning_engine.worker_pid]
+    assert len(set(pids)) == 2 and all(alive(pid) for pid in pids)
+    answers = [QMessageBox.StandardButton.No, QMessageBox.StandardButton.Yes]
+    monkeypatch.setattr(QMessageBox, "question", lambda *_: answers.pop(0))
+    window = viewer.window._qt_window
+    assert not window.close() and window.isVisible() and panel.session.tuning.stage == "running"
+    viewer.close()
+    assert not answers
+    qtbot.waitUntil(lambda: not any(alive(pid) for pid in pids), timeout=15_000)

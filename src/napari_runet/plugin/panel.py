@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from typing import TYPE_CHECKING
-from weakref import WeakSet
+from weakref import WeakMethod, WeakSet
 
 from napari.qt.threading import thread_worker
 from napari.utils.theme import get_theme
@@ -30,6 +30,8 @@ from napari_runet.plugin.stepping import Stepping
 from napari_runet.plugin.widgets import Column, Fold, column
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import napari
     from napari.layers import Image, Labels
     from qtpy.QtGui import QShowEvent
@@ -74,8 +76,9 @@ class Panel(QWidget):
         self.choices.list_models()
         self.choices.follow()
         self._take_theme()
-        close, close_tuning = self.engine.close, self.tuning_engine.close
-        self.destroyed.connect(lambda: (close(), close_tuning()))
+        ends = (self.correcting.close, self.engine.close, self.tuning_engine.close)
+        leave = WeakMethod(self._unfollow_viewer)
+        self.destroyed.connect(lambda: _end(leave(), *ends))
 
     # What people, and programs, do
 
@@ -188,6 +191,7 @@ class Panel(QWidget):
         self.setMinimumWidth(WIDTH)
 
     def _follow_viewer(self) -> None:
+        self._following = True
         layers = self._viewer.layers
         layers.selection.events.active.connect(self._on_selected)
         for event in (layers.events.inserted, layers.events.removed):
@@ -196,6 +200,9 @@ class Panel(QWidget):
         self._viewer.events.theme.connect(self._take_theme)
 
     def _unfollow_viewer(self) -> None:
+        if not self._following:
+            return
+        self._following = False
         layers = self._viewer.layers
         layers.selection.events.active.disconnect(self._on_selected)
         for event in (layers.events.inserted, layers.events.removed):
@@ -291,3 +298,10 @@ class Panel(QWidget):
             self.engine.close()
             self.tuning_engine.close()
         return bool(super().event(event))
+
+
+def _end(*ends: "Callable[[], object] | None") -> None:
+    """Call what ends a panel, as far as it is still there."""
+    for end in ends:
+        if end is not None:
+            end()
