@@ -3,20 +3,34 @@
 from pathlib import Path
 
 import pytest
-import torch
-
-from napari_runet.models.card import ClassInfo, ModelCard, NetworkConfig
-from napari_runet.models.weights import save_network
-from napari_runet.networks import build
 
 
 @pytest.fixture(scope="session")
 def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A user's data folder with one tiny, untrained model, "tiny", in its models folder."""
+    """A user's data folder with two tiny, untrained models: "tiny" (colour) and "tiny-classes" (grey, two classes)."""
+    import torch  # not at the top: tests of the panel shall be able to run without it
+
+    from napari_runet.models.card import ClassInfo, ModelCard, NetworkConfig
+    from napari_runet.models.weights import save_network
+    from napari_runet.networks import build
+
     home = tmp_path_factory.mktemp("home")
-    torch.manual_seed(0)
-    network = NetworkConfig(base_channels=2, hidden_channels=4)
-    classes = (ClassInfo(name="background", color="#000000"), ClassInfo(name="vessel", color="#ff2fd0"))
-    card = ModelCard(id="tiny", title="Tiny", sentence="For tests.", network=network, classes=classes)
-    save_network(home / "models" / "tiny", card, build(network))
+    for name, channels, colors in (("tiny", 3, ["#ff2fd0"]), ("tiny-classes", 1, ["#4895ef", "#ffb703"])):
+        torch.manual_seed(3)  # "tiny" marks about a tenth of a photograph with this seed
+        network = NetworkConfig(in_channels=channels, classes=len(colors) + 1, base_channels=2, hidden_channels=4)
+        classes = [ClassInfo(name="background", color="#000000")]
+        classes += [ClassInfo(name=f"class {number}", color=color) for number, color in enumerate(colors, 1)]
+        title = name.capitalize()
+        card = ModelCard(id=name, title=title, sentence="For tests.", network=network, classes=tuple(classes))
+        save_network(home / "models" / name, card, build(network))
     return home
+
+
+@pytest.fixture
+def default_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our keys as the manifest gives them, whatever this user has set in napari's preferences."""
+    from napari.settings import get_plugin_settings
+
+    keys = get_plugin_settings("napari-runet").keys
+    for name, field in type(keys).model_fields.items():
+        monkeypatch.setattr(keys, name, field.default)

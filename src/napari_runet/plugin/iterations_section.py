@@ -1,5 +1,7 @@
 """Going through the iterations, seeing what changed, and taking masks away."""
 
+import sys
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSize, Qt, QTimer
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 _PLAY_MS = 700
 _SETTLE_MS = 250
+_PREPARE_MS = 100
+_PLOT_MODULE = "napari_runet.plugin.plot"
 
 
 class IterationsSection(QWidget):
@@ -73,7 +77,9 @@ class IterationsSection(QWidget):
         policy.setRetainSizeWhenHidden(True)
         self.legend.setSizePolicy(policy)
         self.plot: IterationPlot | None = None
-        self._play, self._settle = QTimer(self), QTimer(self)
+        self._play, self._settle, self._prepare = QTimer(self), QTimer(self), QTimer(self)
+        self._prepare.setSingleShot(True)
+        self._prepare.timeout.connect(self._prepare_plot)
         self._play.setInterval(_PLAY_MS)
         self._play.timeout.connect(stepping.show_next_in_turn)
         self._settle.setSingleShot(True)
@@ -166,16 +172,32 @@ class IterationsSection(QWidget):
             if self.plot is not None:
                 self.plot.setVisible(False)
             return
-        if self.plot is None:
-            from napari_runet.plugin.plot import IterationPlot  # costs half a second: not when the panel opens
-
-            self.plot = IterationPlot()
-            self.plot.set_colors(*self._colors)
-            self._layout.insertWidget(4, self.plot)
-        self.plot.setVisible(True)
+        self.make_plot()
         result = results.result
         confidence = [iteration.mean_confidence for iteration in result.iterations]
-        self.plot.draw(result.changed_pixels(), confidence, self._session.shown)
+        if self.plot is not None:
+            self.plot.draw(result.changed_pixels(), confidence, self._session.shown)
+            self.plot.setVisible(True)
+
+    def prepare_plot(self) -> None:
+        """Load what the plot needs, soon and in two short turns of the event loop: too slow for when masks arrive."""
+        if self.plot is None:
+            self._prepare.start(_PREPARE_MS)
+
+    def _prepare_plot(self) -> None:
+        if _PLOT_MODULE in sys.modules:
+            self.make_plot()
+        else:
+            import_module(_PLOT_MODULE)
+            self._prepare.start(0)
+
+    def make_plot(self) -> None:
+        """Make the plot, hidden, where there is none."""
+        if self.plot is None:
+            self.plot = import_module(_PLOT_MODULE).IterationPlot()
+            self.plot.set_colors(*self._colors)
+            self.plot.setVisible(False)
+            self._layout.insertWidget(4, self.plot)
 
 
 def _button(text: str, tip: str, pressed: "Callable[[], object]") -> QPushButton:

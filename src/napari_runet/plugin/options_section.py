@@ -43,9 +43,9 @@ class OptionsSection(QWidget):
         super().__init__()
         self._viewer, self._session, self._set_threshold = viewer, session, set_threshold
         self.iterations = QSpinBox()
-        low, high = bounds("iterations")
-        self.iterations.setRange(low - 1, high)
-        self.iterations.valueChanged.connect(lambda value: self._set(iterations=value if value >= low else None))
+        fewest, most = bounds("iterations")
+        self.iterations.setRange(fewest - 1, most)  # below the fewest stands for what the card recommends
+        self.iterations.valueChanged.connect(lambda value: self._set(iterations=value if value >= fewest else None))
         self.region = combo_box("region")
         fill(self.region, [(text, kind) for kind, text in REGION_TITLES.items()], session.region)
         self.region.activated.connect(self._choose_region)
@@ -115,7 +115,7 @@ class OptionsSection(QWidget):
         card = session.model.card if session.model is not None else None
         with quiet(self.iterations, self.threshold, self.device):
             self.iterations.setSpecialValueText(f"{card.iterations} (the model's)" if card else "the model's")
-            self.iterations.setValue(session.settings.iterations or 0)
+            self.iterations.setValue(session.settings.iterations or self.iterations.minimum())
             self.threshold.setValue(session.settings.threshold or (card.threshold if card else 0.5))
             self.device.setCurrentIndex(get_args(DeviceName).index(session.settings.device))
         self.reset.setEnabled(session.settings.threshold is not None)

@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 
     from napari_runet.plugin.saving import MaskFile
 
-WIDTH = 320
-
 
 class Panel(QWidget):
     """Segments the images of a viewer.
@@ -188,7 +186,6 @@ class Panel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.scroll_area)
-        self.setMinimumWidth(WIDTH)
 
     def _follow_viewer(self) -> None:
         self._following = True
@@ -284,6 +281,7 @@ class Panel(QWidget):
         super().showEvent(event)
         self.engine.start()
         self.segmentation.warm_up()
+        self.iterations_section.prepare_plot()
         window = self.window()
         if self._asking is None and window is not None and window is not self:
             self._asking = AskBeforeClosing(self.session, self)
@@ -292,6 +290,7 @@ class Panel(QWidget):
     def event(self, event: QEvent | None) -> bool:
         """End the worker when napari takes the panel out of its dock."""
         if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            self._unfollow_viewer()
             self.segmentation.abandon()
             self.fine_tuning.abandon()
             self.correcting.close()

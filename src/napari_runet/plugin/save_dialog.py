@@ -24,6 +24,7 @@ from napari_runet.plugin.widgets import text_label
 if TYPE_CHECKING:
     from napari_runet.plugin.layers import ResultLayers
 
+_NAMES = 4
 FORMATS = {"tif": "TIFF, compressed, with pixel size", "png": "PNG"}
 
 
@@ -64,10 +65,11 @@ class SaveDialog(QDialog):
         self.browse = QPushButton("Browse…")
         self.browse.clicked.connect(self._browse)
         self.preview = text_label("preview")
-        self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
+        self.buttons = QDialogButtonBox()
         self.save = QPushButton("Save")
         self.save.setDefault(True)
         self.buttons.addButton(self.save, QDialogButtonBox.ButtonRole.AcceptRole)
+        self.buttons.addButton(QPushButton("Cancel"), QDialogButtonBox.ButtonRole.RejectRole)
         self.buttons.accepted.connect(self.accept)
         self.buttons.rejected.connect(self.reject)
         self._lay_out()
@@ -113,10 +115,11 @@ class SaveDialog(QDialog):
     def _refresh(self) -> None:
         files = self.files()
         names = [file.path.name for file in files]
-        text = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+        text = "\n".join(names[:_NAMES]) + (f"\nand {len(names) - _NAMES} more" if len(names) > _NAMES else "")
         existing = sum(file.path.exists() for file in files)
         if existing:
             text += f"\n{existing} of them {'is' if existing == 1 else 'are'} there already and will be replaced."
         self.preview.setText(text)
+        self.adjustSize()
         ready = bool(files) and bool(self.folder.text().strip())
         self.save.setEnabled(ready)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
+from napari.layers import Image
+
 from napari_runet.engine.messages import (
     Cancelled,
     Event,
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     from napari.components import ViewerModel
-    from napari.layers import Image
 
     from napari_runet.plugin.choices import Choices
     from napari_runet.plugin.engine_bridge import EngineBridge
@@ -46,7 +47,6 @@ class _Run:
     request_id: str
     image: "Image"
     result: Result
-    begun_with: object
     layers: ResultLayers | None = None
 
 
@@ -162,7 +162,7 @@ class Segmentation:
         self._session.activity = Activity("running", f"{self._place_in_batch()}{first} {image.name}")
         threshold = settings.threshold or model.card.threshold
         result = Result(image.name, model.card, request_id, source, region, threshold)
-        return _Run(request_id, image, result, self._viewer.layers.selection.active)
+        return _Run(request_id, image, result)
 
     def _place_in_batch(self) -> str:
         done = self._batch - len(self._waiting)
@@ -209,13 +209,13 @@ class Segmentation:
             self._end("stopped", _stopped_text(self._run))
         elif self._run is not None:
             self._waiting.clear()
-            self._problems.append(f"{event.message} Press Segment to try again.")
+            self._problems.append(event.message)
             self._end("failed", "")
         else:
             self._session.notice = Notice(event.message, "error")
 
     def _show_iteration(self, run: _Run, iteration: int) -> None:
-        """Put an iteration on show, and select it unless somebody has turned to another layer meanwhile."""
+        """Put an iteration on show, and select it unless somebody is at work on a layer of another kind."""
         if run.layers is None:
             run.layers = results_of(self._viewer, run.image, run.result.card.id)
             if run.layers is None:
@@ -223,7 +223,7 @@ class Segmentation:
             else:
                 run.layers.begin(run.result)
         active = self._viewer.layers.selection.active
-        follow = active is None or active is run.begun_with or active is run.image or active in run.layers
+        follow = active is None or isinstance(active, Image) or active in run.layers
         follow = follow and correction_of(active) is None  # whoever paints is not taken away from it
         self._session.results = run.layers
         layer = run.layers.update(iteration)

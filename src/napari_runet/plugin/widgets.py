@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 SPACING = 6
 _ICON_SIZE = 16
+_MINIMUM_WIDTH = 320
 Shape = tuple[tuple[float, float], ...]
 _BAR_LEFT: Shape = ((2, 3), (4, 3), (4, 13), (2, 13))
 _BAR_RIGHT: Shape = ((12, 3), (14, 3), (14, 13), (12, 13))
@@ -143,7 +144,7 @@ class Column(QScrollArea):
         """Wide enough for the content and the scroll bar, whatever the theme and its fonts."""
         content, bar = self.widget(), self.verticalScrollBar()
         width = (content.minimumSizeHint().width() if content else 0) + (bar.sizeHint().width() if bar else 0)
-        return QSize(width, super().minimumSizeHint().height())
+        return QSize(max(width, _MINIMUM_WIDTH), super().minimumSizeHint().height())
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
         """Notice that the content needs another width."""

@@ -1,0 +1,247 @@
+"""The panel in a viewer that is not shown; where the network matters, with a real worker and a tiny model."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.layers import Labels
+from napari.settings import get_plugin_settings
+
+from napari_runet.plugin.card_dialog import card_html
+from napari_runet.plugin.commands import open_panel, segment_all_images
+from napari_runet.plugin.layers import RECORD
+from napari_runet.plugin.options_section import bounds
+from napari_runet.plugin.panel import Panel
+from napari_runet.plugin.segment_section import time_left
+
+PATIENCE_MS = 90_000
+
+
+@pytest.fixture
+def viewer(make_napari_viewer: Callable[..., Any], home: Path) -> Any:
+    return make_napari_viewer()
+
+
+def panel_with(viewer: Any, model: str = "tiny") -> Panel:
+    panel = open_panel(viewer)
+    panel.choices.choose_model(next(stored for stored in panel.session.models if stored.card.id == model))
+    return panel
+
+
+def segment(qtbot: Any, panel: Panel) -> None:
+    assert panel.segment_now(), panel.session.obstacle
+    wait_idle(qtbot, panel)
+
+
+def wait_idle(qtbot: Any, panel: Panel) -> None:
+    qtbot.waitUntil(lambda: panel.session.activity.stage == "idle", timeout=PATIENCE_MS)
+
+
+def test_without_an_image_it_says_so_and_the_button_is_off(viewer: Any) -> None:
+    panel = panel_with(viewer)
+    assert panel.session.obstacle.startswith("No image is open")
+    assert not panel.segment_section.segment.isEnabled()
+    viewer.add_labels(np.zeros((20, 20), int))
+    assert panel.session.obstacle.startswith("There is no Image layer")
+    assert not panel.segment_now()
+    viewer.add_image(np.zeros((20, 20)))
+    assert panel.session.obstacle == ""
+    assert panel.segment_section.segment.isEnabled()
+
+
+@pytest.mark.parametrize(
+    "data,options,part",
+    [
+        (np.full((30, 30), np.nan), {}, "no finite number"),
+        (np.zeros((7, 30, 30)), {"axis_labels": ("c", "y", "x")}, "7 channels"),
+        (np.zeros((1, 1, 1, 1, 30, 30)), {}, "6 dimensions"),
+    ],
+)
+def test_what_cannot_be_segmented_is_said_beside_the_button(
+    viewer: Any, data: np.ndarray, options: dict[str, Any], part: str
+) -> None:
+    panel = panel_with(viewer)
+    viewer.add_image(data, **options)
+    assert part in panel.segment_section.obstacle.text()
+    assert not panel.segment_section.segment.isEnabled()
+    assert not panel.segment_now()
+    assert len(viewer.layers) == 1
+
+
+def test_the_image_follows_the_active_layer_until_it_is_pinned(viewer: Any) -> None:
+    panel = panel_with(viewer)
+    first, second = viewer.add_image(np.zeros((20, 20))), viewer.add_image(np.zeros((30, 30)))
+    assert panel.session.image is second
+    viewer.layers.selection.active = first
+    assert panel.session.image is first
+    points = viewer.add_points([[1, 1]])
+    assert panel.session.image is first
+    panel.image_section.pin.click()
+    viewer.layers.selection.active = second
+    assert panel.session.image is first
+    panel.image_section.pin.click()
+    assert panel.session.image is second
+    viewer.layers.selection.active = points
+    viewer.layers.remove(second)
+    assert panel.session.image is first
+    assert panel.image_section.images.count() == 1
+
+
+def test_the_reading_is_changed_with_one_click(viewer: Any) -> None:
+    panel = panel_with(viewer)
+    viewer.add_image(np.zeros((5, 30, 40), np.uint16))
+    viewer.dims.set_current_step(0, 3)
+    assert panel.image_section.description.text() == "5 frames, 30 x 40, grey, 16 bit; frame 4 shown"
+    actions = {action.text(): action for action in panel.image_section.readings_menu().actions()}
+    checked = [text for text, action in actions.items() if action.isChecked()]
+    assert checked == ["T, Y, X:  5 frames, 30 x 40, grey, 16 bit"]
+    actions["C, Y, X:  30 x 40, 5 channels, 16 bit"].trigger()
+    assert panel.image_section.description.text() == "30 x 40, 5 channels, 16 bit"
+    assert "5 channels" in panel.session.obstacle
+
+
+def test_the_options_are_those_of_the_settings(viewer: Any) -> None:
+    panel = panel_with(viewer)
+    options = panel.options_section
+    assert bounds("iterations") == (1, 10)
+    options.iterations.setValue(7)
+    assert panel.session.settings.iterations == 7
+    options.iterations.setValue(0)
+    assert panel.session.settings.iterations is None
+    options.threshold.setValue(0.25)
+    assert panel.session.settings.threshold == 0.25
+    options.reset.click()
+    assert panel.session.settings.threshold is None
+    assert options.threshold.value() == 0.5
+
+
+def test_a_card_can_be_read(viewer: Any) -> None:
+    panel = panel_with(viewer)
+    card = panel.session.model.card
+    assert card.sentence in card_html(card)
+    unsafe = card.model_copy(update={"limits": "<b>bold</b>", "metrics": {"dice": {"test": 0.123456}}})
+    assert "&lt;b&gt;bold" in card_html(unsafe) and "0.1235" in card_html(unsafe)
+    dialog = panel.model_section.show_card()
+    assert card.title in dialog.text.toPlainText()
+    dialog.close()
+
+
+@pytest.mark.parametrize("seconds,text", [(None, "."), (0.2, "; about 1 s left."), (200, "; about 3 min left.")])
+def test_time_left(seconds: float | None, text: str) -> None:
+    assert time_left(seconds) == text
+
+
+def test_one_click_and_all_that_people_do_to_layers(viewer: Any, qtbot: Any, photograph: np.ndarray) -> None:
+    image = viewer.add_image(photograph, name="photo", scale=(2, 3), rotate=20)
+    panel = panel_with(viewer)
+    segment(qtbot, panel)
+    layers = list(viewer.layers)[1:]
+    assert [layer.name for layer in layers] == [f"photo · tiny · iteration {t}" for t in (1, 2, 3)]
+    assert viewer.layers.selection.active is layers[2]
+    result = panel.session.results.result
+    assert result.state == "complete" and len(result) == 3
+    np.testing.assert_allclose(layers[0].data_to_world((5, 7)), image.data_to_world((5, 7)))
+    assert 0 < layers[2].data.mean() < 1
+
+    # a threshold acts at once on the shown iteration, and soon on the hidden ones
+    panel.options_section.threshold.setValue(0.6)
+    np.testing.assert_array_equal(layers[2].data, (result.iterations[2].foreground[0] >= 153).astype(np.uint8))
+    expected = (result.iterations[0].foreground[0] >= 153).astype(np.uint8)
+    qtbot.waitUntil(lambda: np.array_equal(layers[0].data, expected), timeout=PATIENCE_MS)
+    assert layers[0].metadata[RECORD]["threshold"] == 0.6
+
+    # renamed, moved and deleted layers break nothing
+    layers[0].name = "mine"
+    viewer.layers.move(viewer.layers.index(layers[0]), 4)
+    viewer.layers.remove(layers[1])
+    image.name = "renamed"
+    segment(qtbot, panel)
+    assert panel.session.notice.text.startswith("renamed: 3 iterations")
+    names = {layer.name for layer in viewer.layers}
+    assert names == {"renamed", "mine", "photo · tiny · iteration 3", "renamed · tiny · iteration 2"}
+
+    # closed and opened again
+    pid = panel.engine.worker_pid
+    assert pid is not None
+    viewer.window.remove_dock_widget(panel.parent())
+    qtbot.waitUntil(lambda: not os.path.exists(f"/proc/{pid}"), timeout=PATIENCE_MS)
+    again = panel_with(viewer)
+    assert again is not panel
+    assert again.session.results is panel.session.results
+    assert again.session.shown == 3 and again.stepping.count == 3
+    again.stepping.show(1)
+    assert layers[0].visible
+    segment(qtbot, again)
+    assert len(viewer.layers) == 4
+
+
+def test_all_open_images_one_after_the_other(viewer: Any, qtbot: Any, photograph: np.ndarray) -> None:
+    viewer.add_image(photograph, name="a")
+    viewer.add_image(np.zeros((7, 40, 40)), name="seven", axis_labels=("c", "y", "x"))
+    viewer.add_image(np.dstack([photograph, photograph[..., 0]]), name="b", rgb=True)
+    stack = viewer.add_image(np.random.default_rng(0).random((6, 60, 50)), name="c")
+    viewer.dims.set_current_step(0, 2)
+    panel = panel_with(viewer)
+    segment_all_images(viewer)
+    wait_idle(qtbot, panel)
+    text = panel.session.notice.text
+    assert text.startswith("3 of 3 images segmented.") and "seven has 7 channels" in text
+    assert text.count("transparency (alpha channel) of b is left out") == 1
+    masks = [layer for layer in viewer.layers if isinstance(layer, Labels)]
+    assert len(masks) == 9
+    of_stack = next(layer for layer in masks if layer.name == "c · tiny · iteration 3")
+    assert of_stack.data.shape == (1, 60, 50)
+    assert of_stack.data_to_world((0, 1, 2)) == stack.data_to_world((2, 1, 2))
+    panel.choices.choose_image(viewer.layers["b"])
+    segment(qtbot, panel)
+    assert "transparency" not in panel.session.notice.text
+
+
+def test_several_classes_in_their_colours_over_part_of_the_image(viewer: Any, qtbot: Any) -> None:
+    image = viewer.add_image(np.random.default_rng(0).random((80, 90)), name="grey")
+    viewer.add_shapes([np.array([[10, 20], [10, 50], [40, 50], [40, 20]])], shape_type="rectangle")
+    panel = panel_with(viewer, "tiny-classes")
+    assert panel.session.image is image
+    panel.options_section.region.activated.emit(2)
+    assert panel.session.region == "shapes"
+    segment(qtbot, panel)
+    assert panel.session.notice.kind == "info", panel.session.notice
+    layer = panel.session.results.iterations[3]
+    assert tuple(layer.translate) == (10, 20) and layer.data.shape[0] in range(30, 33)
+    np.testing.assert_allclose(layer.get_color(2)[:3], [1, 0xB7 / 255, 0x03 / 255], atol=0.01)
+
+
+def test_a_damaged_model_is_refused_in_words(
+    viewer: Any, qtbot: Any, photograph: np.ndarray, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import shutil
+
+    broken = tmp_path / "home"
+    shutil.copytree(home, broken)
+    weights = broken / "models" / "tiny" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    (broken / "models" / "newer").mkdir()
+    (broken / "models" / "newer" / "card.json").write_text('{"schema_version": 99}')
+    monkeypatch.setenv("NAPARI_RUNET_HOME", str(broken))
+    viewer.add_image(photograph)
+    panel = panel_with(viewer)
+    assert "newer version" in panel.model_section.problems.text()
+    panel.segmentation.warm_up()
+    qtbot.waitUntil(lambda: "damaged" in panel.session.obstacle, timeout=PATIENCE_MS)
+    assert not panel.segment_section.segment.isEnabled()
+    panel.choices.choose_model(next(model for model in panel.session.models if model.card.id == "tiny-classes"))
+    assert "damaged" not in panel.session.obstacle
+
+
+@pytest.mark.usefixtures("default_keys")
+def test_keys_are_changed_in_the_preferences(viewer: Any, qtbot: Any, photograph: np.ndarray) -> None:
+    viewer.add_image(photograph)
+    panel = panel_with(viewer)
+    segment(qtbot, panel)
+    layer = panel.session.results.iterations[3]
+    assert {str(key) for key in layer.keymap} >= {"J", "K", "Shift+J", "Shift+K", "G", "H"}
+    get_plugin_settings("napari-runet").keys.next = "U"
+    assert "U" in {str(key) for key in layer.keymap} and "K" not in {str(key) for key in layer.keymap}
