@@ -1,6 +1,7 @@
 """The panel in a viewer that is not shown; where the network matters, with a real worker and a tiny model."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -205,8 +206,13 @@ def test_several_classes_in_their_colours_over_part_of_the_image(viewer: Any, qt
     viewer.add_shapes([np.array([[10, 20], [10, 50], [40, 50], [40, 20]])], shape_type="rectangle")
     panel = panel_with(viewer, "tiny-classes")
     assert panel.session.image is image
+    drawn = viewer.layers["Shapes"].data
+    viewer.layers["Shapes"].data = []
     panel.options_section.region.activated.emit(2)
     assert panel.session.region == "shapes"
+    assert "encloses nothing" in panel.session.obstacle
+    viewer.layers["Shapes"].add_rectangles(drawn)
+    assert panel.session.obstacle == ""
     segment(qtbot, panel)
     assert panel.session.notice.kind == "info", panel.session.notice
     layer = panel.session.results.iterations[3]
@@ -214,11 +220,22 @@ def test_several_classes_in_their_colours_over_part_of_the_image(viewer: Any, qt
     np.testing.assert_allclose(layer.get_color(2)[:3], [1, 0xB7 / 255, 0x03 / 255], atol=0.01)
 
 
+def test_a_model_that_was_installed_meanwhile_is_in_the_list(
+    viewer: Any, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "home"
+    monkeypatch.setenv("NAPARI_RUNET_HOME", str(own))
+    panel = open_panel(viewer)
+    assert panel.model_section.models.findText("Tiny (yours)") == -1
+    shutil.copytree(home, own)
+    panel.model_section.models.showPopup()
+    assert panel.model_section.models.findText("Tiny (yours)") >= 0
+    panel.model_section.models.hidePopup()
+
+
 def test_a_damaged_model_is_refused_in_words(
     viewer: Any, qtbot: Any, photograph: np.ndarray, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import shutil
-
     broken = tmp_path / "home"
     shutil.copytree(home, broken)
     weights = broken / "models" / "tiny" / "model.safetensors"

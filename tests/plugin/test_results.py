@@ -37,7 +37,11 @@ def test_changes_are_what_flipped_since_the_iteration_before(card: ModelCard) ->
     np.testing.assert_array_equal(changes == 1, second & ~first)
     np.testing.assert_array_equal(changes == 2, first & ~second)
     np.testing.assert_array_equal(result.changes(1), first.astype(np.uint8))
-    assert result.changed_pixels()[:2] == [int(first.sum()), int((first ^ second).sum())]
+    assert result.uncounted == [1, 2, 3]
+    assert [result.changed_pixels(t) for t in (1, 2)] == [int(first.sum()), int((first ^ second).sum())]
+    assert result.uncounted == [3]
+    result.threshold = 0.9
+    assert result.uncounted == [1, 2, 3]
 
 
 def test_confidence_is_that_of_the_most_probable_class(card: ModelCard) -> None:

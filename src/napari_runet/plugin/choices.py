@@ -1,15 +1,16 @@
 """What is to be segmented and with which model: follows the viewer, and says what stands in the way."""
 
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
-from napari.layers import Image
+from napari.layers import Image, Shapes
 
 from napari_runet.images.image_input import ImageError
 from napari_runet.models.store import ModelStore
 from napari_runet.plugin.layers import images_in, owner_of, results_of
 from napari_runet.plugin.plane_correction import correction_of
 from napari_runet.plugin.reading import Reading, Source, read_layer, why_not
+from napari_runet.plugin.regions import why_no_region
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -36,6 +37,9 @@ class Choices:
         self._store = store or ModelStore()
         self._readings: WeakKeyDictionary[Image, Reading] = WeakKeyDictionary()
         self._refused: dict[str, str] = {}
+        self._watched: WeakSet[Shapes] = WeakSet()
+        session.events.region.connect(self.look_again)
+        session.events.shapes.connect(self._watch_shapes)
 
     # The image
 
@@ -119,17 +123,29 @@ class Choices:
             session.description, session.obstacle = "", str(error)
         else:
             session.description = source.description
-            session.obstacle = self._obstacle(source)
+            session.obstacle = self._obstacle(session.image, source)
         if session.results is None or session.results.image is not session.image or not session.results.all():
             session.results = results_of(self._viewer, session.image)
 
-    def _obstacle(self, source: Source) -> str:
+    def _obstacle(self, image: Image, source: Source) -> str:
         model = self._session.model
         if model is None:
             problems = " ".join(self._session.model_problems)
             return f"There is no model to segment with. {problems}".strip()
         refused = self._refused.get(str(model.folder))
-        return refused or why_not(source, model.card)
+        return refused or why_not(source, model.card) or self._no_region(image, source)
+
+    def _no_region(self, image: Image, source: Source) -> str:
+        if self._session.region != "shapes":
+            return ""  # what is in view changes with every turn of the wheel: told when it is asked for
+        return why_no_region("shapes", self._viewer, image, source, self._session.shapes)
+
+    def _watch_shapes(self) -> None:
+        shapes = self._session.shapes
+        if shapes is not None and shapes not in self._watched:
+            self._watched.add(shapes)
+            shapes.events.data.connect(self.look_again)
+        self.look_again()
 
     def _no_image(self) -> str:
         if not self._viewer.layers:
@@ -141,7 +157,7 @@ class Choices:
         ready, reasons = [], []
         for image in images_in(self._viewer):
             try:
-                reason = self._obstacle(self.source(image))
+                reason = self._obstacle(image, self.source(image))
             except ImageError as error:
                 reason = str(error)
             if reason:

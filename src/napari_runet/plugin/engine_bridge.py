@@ -1,9 +1,10 @@
 """The engine's client for the GUI thread: its events arrive as a Qt signal."""
 
+from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QObject, Qt, Signal  # type: ignore[attr-defined]
+from qtpy.QtCore import QObject, Qt, QTimer, Signal  # type: ignore[attr-defined]
 
 from napari_runet.engine.client import EngineClient
 from napari_runet.engine.messages import Event, IterationDone, PreviewReady
@@ -25,17 +26,21 @@ class EngineBridge(QObject):
 
     Signals
     -------
-    event
+    told
         Each event, and for `IterationDone` and `PreviewReady` its probabilities, (K, Y, X) uint8 (None with other
         events); on the GUI thread.
     """
 
-    event = Signal(object, object)
+    told = Signal(object, object)
     _arrived = Signal(object, object, object)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._client: EngineClient | None = None
+        self._waiting: deque[tuple[EngineClient, Event, npt.NDArray[np.uint8] | None]] = deque()
+        self._turn = QTimer(self)
+        self._turn.setInterval(0)
+        self._turn.timeout.connect(self._deliver_one)
         self._arrived.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
 
     @property
@@ -90,8 +95,16 @@ class EngineBridge(QObject):
             client.close()
 
     def _deliver(self, client: EngineClient, event: Event, foreground: "npt.NDArray[np.uint8] | None") -> None:
+        self._waiting.append((client, event, foreground))
+        self._turn.start()
+
+    def _deliver_one(self) -> None:
+        """Tell one event a turn of the event loop: what it leads to may add a layer, which takes long."""
+        client, event, foreground = self._waiting.popleft()
+        if not self._waiting:
+            self._turn.stop()
         if client is self._client:  # else it was closed after this was sent
-            self.event.emit(event, foreground)
+            self.told.emit(event, foreground)
 
 
 class _Inbox:

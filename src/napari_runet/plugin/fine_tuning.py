@@ -84,7 +84,7 @@ class FineTuning:
         """Seconds and loss, of each report."""
         self.scores: list[tuple[float, float]] = []
         """Seconds and Dice of the best so far on what was held out, of each report that has it."""
-        engine.event.connect(self.on_event)
+        engine.told.connect(self.on_event)
 
     # What people do
 

@@ -25,7 +25,7 @@ class ImageSection(QWidget):
     def __init__(self, viewer: "ViewerModel", session: "Session", choices: "Choices") -> None:
         super().__init__()
         self._viewer, self._session, self._choices = viewer, session, choices
-        self.images = combo_box("image")
+        self.images = combo_box("image", self.refresh)
         self.images.setToolTip("The image to be segmented: that of the selected layer, until you choose one here.")
         self.images.activated.connect(self._choose)
         self.pin = small_button("Pin", "Keep this image, whichever layer is selected.")

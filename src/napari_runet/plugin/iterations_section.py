@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari_runet.plugin.plot import IterationPlot
+    from napari_runet.plugin.results import Result
     from napari_runet.plugin.session import Session
     from napari_runet.plugin.stepping import Stepping
 
@@ -77,6 +78,7 @@ class IterationsSection(QWidget):
         policy.setRetainSizeWhenHidden(True)
         self.legend.setSizePolicy(policy)
         self.plot: IterationPlot | None = None
+        self._plotted: Result | None = None
         self._play, self._settle, self._prepare = QTimer(self), QTimer(self), QTimer(self)
         self._prepare.setSingleShot(True)
         self._prepare.timeout.connect(self._prepare_plot)
@@ -115,6 +117,8 @@ class IterationsSection(QWidget):
         events = self._session.events
         for event in (events.results, events.revision, events.shown, events.changes_shown):
             event.connect(self.refresh)
+        for event in (events.results, events.revision):
+            event.connect(self._clear_stale_plot)
         for event in (events.results, events.revision, events.shown, events.settings):
             event.connect(self._unsettle)
         events.playing.connect(self._set_playing)
@@ -123,11 +127,21 @@ class IterationsSection(QWidget):
         self._settle.start(_SETTLE_MS)
 
     def _settled(self) -> None:
-        """When nothing has moved for a while: bring hidden layers up to date, one at a time, and the plot."""
+        """When nothing has moved for a while: hidden layers and counts, one in a turn of the loop, then the plot."""
+        results = self._session.results
         if self._stepping.catch_up():
+            self._settle.start(0)
+        elif results is not None and results.result.uncounted:
+            results.result.changed_pixels(results.result.uncounted[0])
             self._settle.start(0)
         else:
             self._draw_plot()
+
+    def _clear_stale_plot(self) -> None:
+        """Never show an earlier run's figures beside the masks of another."""
+        results = self._session.results
+        if self.plot is not None and (results is None or results.result is not self._plotted):
+            self.plot.draw([], [], 0)
 
     def refresh(self) -> None:
         """Show which iteration is on show, of how many."""
@@ -174,10 +188,12 @@ class IterationsSection(QWidget):
             return
         self.make_plot()
         result = results.result
+        changed = [result.changed_pixels(number) for number in range(1, len(result) + 1)]
         confidence = [iteration.mean_confidence for iteration in result.iterations]
         if self.plot is not None:
-            self.plot.draw(result.changed_pixels(), confidence, self._session.shown)
+            self.plot.draw(changed, confidence, self._session.shown)
             self.plot.setVisible(True)
+            self._plotted = result
 
     def prepare_plot(self) -> None:
         """Load what the plot needs, soon and in two short turns of the event loop: too slow for when masks arrive."""

@@ -19,7 +19,7 @@ class ModelSection(QWidget):
     def __init__(self, session: "Session", choices: "Choices") -> None:
         super().__init__()
         self._session, self._choices = session, choices
-        self.models = combo_box("model")
+        self.models = combo_box("model", choices.list_models)
         self.models.setToolTip("The model that segments: the shipped ones first, then yours.")
         self.models.activated.connect(lambda position: choices.choose_model(self.models.itemData(position)))
         self.card = small_button("Card", "What this model is, what it was trained on, and what it is bad at.")

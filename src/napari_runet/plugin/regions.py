@@ -41,6 +41,20 @@ def region_of(
     return _inside(shapes, viewer, layer, source)
 
 
+def why_no_region(
+    kind: RegionKind, viewer: "ViewerModel", layer: "Image", source: "Source", shapes: "Shapes | None"
+) -> str:
+    """Why a region cannot be segmented, as a sentence; empty when it can. Draws no masks, so it is quick."""
+    try:
+        if kind == "shapes" and shapes is not None and shapes in viewer.layers:
+            _outlines(shapes, viewer, layer, source)
+        else:
+            region_of(kind, viewer, layer, source, shapes)
+    except ImageError as error:
+        return str(error)
+    return ""
+
+
 def _in_view(viewer: "ViewerModel", layer: "Image", source: "Source") -> Region:
     if viewer.dims.ndisplay != 2:
         raise ImageError("What is in view can only be told in the 2D view; switch to it, or segment the whole image.")
@@ -70,8 +84,10 @@ def _box(spans: list[tuple[int, int]], if_empty: str) -> Region:
     return Region(top, left, bottom - top, right - left)
 
 
-def _inside(shapes: "Shapes", viewer: "ViewerModel", layer: "Image", source: "Source") -> Region:
-    """The bounding box of all areas of a Shapes layer, with a mask of what they enclose."""
+def _outlines(
+    shapes: "Shapes", viewer: "ViewerModel", layer: "Image", source: "Source"
+) -> tuple[list[npt.NDArray[np.float64]], Region]:
+    """The outlines of all areas of a Shapes layer, in the plane, and the box around them."""
     outlines = []
     for vertices, kind in zip(shapes.data, shapes.shape_type, strict=True):
         if kind in ("rectangle", "polygon", "ellipse"):
@@ -79,20 +95,28 @@ def _inside(shapes: "Shapes", viewer: "ViewerModel", layer: "Image", source: "So
             outline = _to_plane(corners, shapes, viewer, layer, source)
             if outline is not None:
                 outlines.append(outline)
-    nothing = f"{shapes.name} encloses nothing of the image; draw a rectangle, an ellipse or a polygon on it."
     if not outlines:
-        raise ImageError(nothing)
+        raise ImageError(_nothing_in(shapes))
     points = np.concatenate(outlines)
     spans = [
         (max(0, int(np.floor(points[:, side].min()))), min(length, int(np.ceil(points[:, side].max())) + 1))
         for side, (_, length) in enumerate(_sides(source))
     ]
-    box = _box(spans, nothing)
+    return outlines, _box(spans, _nothing_in(shapes))
+
+
+def _nothing_in(shapes: "Shapes") -> str:
+    return f"{shapes.name} encloses nothing of the image; draw a rectangle, an ellipse or a polygon on it."
+
+
+def _inside(shapes: "Shapes", viewer: "ViewerModel", layer: "Image", source: "Source") -> Region:
+    """The box around all areas of a Shapes layer, with a mask of what they enclose."""
+    outlines, box = _outlines(shapes, viewer, layer, source)
     mask = np.zeros((box.height, box.width), bool)
     for outline in outlines:
         mask |= polygon2mask(mask.shape, outline - (box.y, box.x))  # type: ignore[no-untyped-call]
     if not mask.any():
-        raise ImageError(nothing)
+        raise ImageError(_nothing_in(shapes))
     return Region(box.y, box.x, box.height, box.width, mask)
 
 

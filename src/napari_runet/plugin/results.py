@@ -65,6 +65,7 @@ class Result:
     device: str = ""
     state: RunState = "running"
     iterations: list[IterationResult] = field(default_factory=list)
+    _counts: dict[tuple[int, float], int] = field(default_factory=dict)
 
     def __deepcopy__(self, memo: object) -> "Result":
         """A copied layer speaks of the same run."""
@@ -104,14 +105,19 @@ class Result:
         flipped = now != before
         return np.where(flipped, np.where(now > 0, 1, 2), 0).astype(np.uint8)
 
-    def changed_pixels(self) -> list[int]:
-        """How many labels differ from the iteration before, for each iteration, at the threshold."""
-        counts, before = [], None
-        for iteration in range(1, len(self) + 1):
+    def changed_pixels(self, iteration: int) -> int:
+        """How many labels differ from the iteration before, at the threshold; counted once."""
+        key = (iteration, self.threshold)
+        if key not in self._counts:
             now = self.labels(iteration)
-            counts.append(int(np.count_nonzero(now if before is None else now != before)))
-            before = now
-        return counts
+            flipped = now if iteration == 1 else now != self.labels(iteration - 1)
+            self._counts[key] = int(np.count_nonzero(flipped))
+        return self._counts[key]
+
+    @property
+    def uncounted(self) -> list[int]:
+        """The iterations whose changed pixels have not been counted at the threshold."""
+        return [number for number in range(1, len(self) + 1) if (number, self.threshold) not in self._counts]
 
     def confidence(self, iteration: int) -> npt.NDArray[np.float32]:
         """(Y, X) float32: the probability of the most probable class, background included."""

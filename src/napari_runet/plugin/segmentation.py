@@ -80,7 +80,7 @@ class Segmentation:
         self._done = 0
         self._alpha_told: WeakSet[Image] = WeakSet()
         self._loading: dict[str, str] = {}
-        engine.event.connect(self.on_event)
+        engine.told.connect(self.on_event)
 
     # What people do
 
@@ -186,8 +186,7 @@ class Segmentation:
 
     def _on_run_event(self, run: _Run, event: Event, foreground: "npt.NDArray[np.uint8] | None") -> None:
         if isinstance(event, Progress) and self._session.activity.stage == "running":
-            tiles = f", tile {min(event.done + 1, event.total)} of {event.total}" if event.total > 1 else ""
-            text = f"{self._place_in_batch()}Iteration {event.iteration} of {event.iterations}{tiles}"
+            text = self._place_in_batch() + _what_is_next(event)
             fraction = (event.iteration - 1 + event.done / max(1, event.total)) / event.iterations
             self._session.activity = Activity("running", text, fraction, event.seconds_left)
         elif isinstance(event, IterationDone) and foreground is not None:
@@ -255,6 +254,14 @@ class Segmentation:
         kind: NoticeKind = "info" if not self._problems else "warning" if text else "error"
         self._session.activity = Activity()
         self._session.notice = Notice(" ".join([text, *self._problems]).strip(), kind)
+
+
+def _what_is_next(event: Progress) -> str:
+    """The iteration and tile that are being computed, given what was done last."""
+    turn = event.done >= event.total and event.iteration < event.iterations
+    iteration, tile = (event.iteration + 1, 1) if turn else (event.iteration, min(event.done + 1, event.total))
+    tiles = f", tile {tile} of {event.total}" if event.total > 1 else ""
+    return f"Iteration {iteration} of {event.iterations}{tiles}"
 
 
 def _done_text(run: _Run, event: Finished) -> str:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 SPACING = 6
 _ICON_SIZE = 16
 _MINIMUM_WIDTH = 320
+_FAINT = 70
 Shape = tuple[tuple[float, float], ...]
 _BAR_LEFT: Shape = ((2, 3), (4, 3), (4, 13), (2, 13))
 _BAR_RIGHT: Shape = ((12, 3), (14, 3), (14, 13), (12, 13))
@@ -43,19 +44,27 @@ ICONS: dict[str, tuple[Shape, ...]] = {
 
 
 def icon(name: str, color: str) -> QIcon:
-    """One of `ICONS` in a colour, so that it is seen in every theme."""
+    """One of `ICONS` in a colour, so that it is seen in every theme; fainter where it is disabled."""
+    drawn = QIcon(_drawing(name, QColor(color)))
+    faint = QColor(color)
+    faint.setAlpha(_FAINT)
+    drawn.addPixmap(_drawing(name, faint), QIcon.Mode.Disabled)
+    return drawn
+
+
+def _drawing(name: str, color: QColor) -> QPixmap:
     scale = 4
     pixmap = QPixmap(_ICON_SIZE * scale, _ICON_SIZE * scale)
     pixmap.fill(Qt.GlobalColor.transparent)
     painter = QPainter(pixmap)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
     painter.setPen(Qt.PenStyle.NoPen)
-    painter.setBrush(QColor(color))
+    painter.setBrush(color)
     painter.scale(scale, scale)
     for shape in ICONS[name]:
         painter.drawPolygon(QPolygonF([QPointF(x, y) for x, y in shape]))
     painter.end()
-    return QIcon(pixmap)
+    return pixmap
 
 
 def icon_button(tip: str, pressed: Callable[[], object]) -> QToolButton:
@@ -99,9 +108,22 @@ def title_label(text: str) -> QLabel:
     return label
 
 
-def combo_box(name: str) -> QComboBox:
-    """A combo box that long entries do not widen."""
-    box = QComboBox()
+class _AskingComboBox(QComboBox):
+    """Has its entries brought up to date before it opens."""
+
+    def __init__(self, before_opening: Callable[[], object]) -> None:
+        super().__init__()
+        self._before_opening = before_opening
+
+    def showPopup(self) -> None:  # noqa: N802
+        """Open the list."""
+        self._before_opening()
+        super().showPopup()
+
+
+def combo_box(name: str, before_opening: Callable[[], object] = lambda: None) -> QComboBox:
+    """A combo box that long entries do not widen; `before_opening` may bring its entries up to date."""
+    box = _AskingComboBox(before_opening)
     box.setObjectName(name)
     box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     box.setMinimumContentsLength(8)
