@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from qtpy.QtCore import QPoint, Qt
+from qtpy.QtGui import QAction
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QWidget
 
@@ -48,6 +49,20 @@ def press(viewer: Any, key: Qt.Key, modifier: Qt.KeyboardModifier = Qt.KeyboardM
     QTest.qWait(_PAUSE_MS)
     QTest.keyClick(native, key, modifier)
     QTest.qWait(_PAUSE_MS)
+
+
+def menu_action(viewer: Any, *titles: str) -> QAction:
+    """The menu entry under these titles."""
+    menu: Any = window(viewer).menuBar()
+    action = None
+    for title in titles:
+        found = [entry for entry in menu.actions() if entry.text().replace("&", "").startswith(title)]
+        assert found, (title, [entry.text() for entry in menu.actions()])
+        action, menu = found[0], found[0].menu()
+        if menu is not None:
+            menu.aboutToShow.emit()
+    assert action is not None
+    return action
 
 
 def click(widget: QWidget) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from _canvas import click, drag, picture, press, window
+from _canvas import click, drag, menu_action, picture, press, window
 from qtpy.QtCore import QPoint, Qt, QTimer
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QAbstractButton, QApplication, QComboBox, QSlider, QWidget
@@ -263,3 +263,24 @@ def test_at_1280_by_720_nothing_is_cut_off(opened: tuple[Any, Any], qtbot: Any, 
             assert widget.width() >= wanted.width() and widget.height() >= wanted.height() - 1, widget.text()
     area.verticalScrollBar().setValue(area.verticalScrollBar().maximum())
     picture(viewer, str(pictures / f"9-{theme}.png"))
+
+
+def test_menus_open_the_panel_and_segment(
+    make_napari_viewer: Callable[..., Any], tiny_models: Path, monkeypatch: pytest.MonkeyPatch, qtbot: Any
+) -> None:
+    monkeypatch.setenv(HOME_VARIABLE, str(tiny_models))
+    viewer = make_napari_viewer(show=True)
+    menu_action(viewer, "File", "Open Sample", "Recurrent U-Net", "retina").trigger()
+    assert len(viewer.layers) == 1
+    image = viewer.layers[0]
+    viewer.layers.clear()
+    viewer.add_image(image.data[:100, :100], name="corner", rgb=True)
+    menu_action(viewer, "Layers", "Segment", "Recurrent U-Net", "Segment this image").trigger()
+    (panel,) = viewer.window.dock_widgets.values()
+    wait_idle(qtbot, panel)
+    assert len(mask_names(viewer)) == 3
+    menu_action(viewer, "Layers", "Segment", "Recurrent U-Net", "Segment all open images").trigger()
+    assert panel.session.activity.stage == "running"
+    wait_idle(qtbot, panel)
+    assert list(viewer.window.dock_widgets.values()) == [panel]
+    menu_action(viewer, "Plugins", "Recurrent U-Net")

@@ -164,7 +164,7 @@ class ResultLayers:
         return layer
 
     def editable_copy(self, iteration: int) -> Labels:
-        """Add a Labels layer of its own with an iteration's mask, which no prediction ever writes to."""
+        """Add a Labels layer with an iteration's mask, in that one's place; no prediction ever writes to it."""
         placement = place(self.image, self.result.source, self.result.region)
         layer = Labels(
             placement.lift(self.result.labels(iteration)).copy(),
@@ -175,6 +175,8 @@ class ResultLayers:
         )
         self._viewer.add_layer(layer)
         layer.selected_label = 1
+        if iteration in self.iterations:  # else what is erased would still be seen
+            self.iterations[iteration].visible = False
         return layer
 
     def _put(
