@@ -15,6 +15,7 @@ from napari_runet.corrections.journal_format import (
     encode_header,
 )
 from napari_runet.corrections.locking import FileLock
+from napari_runet.io.atomic import write_atomically
 
 COMPACT_FROM_BYTES = 1 << 20
 SUFFIX = ".journal"
@@ -98,7 +99,9 @@ class JournalFile:
     def rewrite(self, changes: Iterable[Change]) -> None:
         """Replace the journal by the sum of `changes`, whole or not at all."""
         snapshots = [encode_change(plane.snapshot()) for plane in planes_of(changes).values()]
-        self._size = _replace(self.path, b"".join([encode_header(self.key), *snapshots]))
+        content = b"".join([encode_header(self.key), *snapshots])
+        write_atomically(self.path, content)
+        self._size = len(content)
 
     def absorb_others(self) -> None:
         """Take the image's other journals, whose writers are gone, into this one, and delete them."""
@@ -121,11 +124,13 @@ class JournalFile:
 
     def _start(self) -> int:
         """Make the file, or cut off what is not sound at its end; returns its size."""
-        for left_over in self.path.parent.glob(f"{self.path.stem}.*.partial"):
+        for left_over in self.path.parent.glob(f".{self.path.name}.*.partial"):
             left_over.unlink(missing_ok=True)
         raw = self.path.read_bytes() if self.path.exists() else b""
         if not raw:
-            return _replace(self.path, encode_header(self.key))
+            header = encode_header(self.key)
+            write_atomically(self.path, header)
+            return len(header)
         return decode(raw).sound_bytes
 
 
@@ -152,28 +157,3 @@ def _read(path: Path) -> JournalContent | None:
 
 def _lock_path(path: Path) -> Path:
     return path.with_suffix(".lock")
-
-
-def _replace(path: Path, content: bytes) -> int:
-    """Write a file so that a crash leaves the old content or the new one; returns its size."""
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    _sync_folder(path.parent)
-    return len(content)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a new name in a folder last; Windows does so by itself and cannot open folders."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -21,3 +21,14 @@ def write_atomically(path: Path, content: bytes) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+    _make_name_last(path.parent)
+
+
+def _make_name_last(folder: Path) -> None:
+    """Have the folder's new entry survive a power cut too; Windows does so by itself and cannot open folders."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -10,7 +10,6 @@ from pathlib import Path
 from platformdirs import user_data_path
 from pydantic import ValidationError
 
-from napari_runet.io.atomic import write_atomically as write_atomically
 from napari_runet.models.card import CARD_SCHEMA_VERSION, MODEL_ID_PATTERN, ModelCard
 
 CARD_FILE = "card.json"

@@ -12,8 +12,9 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
+from napari_runet.io.atomic import write_atomically
 from napari_runet.models.card import ModelCard
-from napari_runet.models.store import CARD_FILE, WEIGHTS_FILE, ModelError, read_card, write_atomically
+from napari_runet.models.store import CARD_FILE, WEIGHTS_FILE, ModelError, read_card
 from napari_runet.networks import IterativeNetwork, build
 
 HEADER_LIMIT = 1 << 20

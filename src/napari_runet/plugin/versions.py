@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_runet.io.atomic import write_atomically
 from napari_runet.models.card import ModelCard
-from napari_runet.models.store import CARD_FILE, StoredModel, user_folder, write_atomically
+from napari_runet.models.store import CARD_FILE, StoredModel, user_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

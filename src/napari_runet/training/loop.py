@@ -14,8 +14,8 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from napari_runet.inference.segmenter import place
+from napari_runet.io.atomic import write_atomically
 from napari_runet.models.card import ModelCard
-from napari_runet.models.store import write_atomically
 from napari_runet.models.weights import save_state
 from napari_runet.networks import IterativeNetwork, build
 from napari_runet.training.losses import recurrent_loss
