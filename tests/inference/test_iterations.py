@@ -1,5 +1,8 @@
 """A plane through the network: tiled against untiled, regions, progress, cancelling, determinism."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -106,6 +109,26 @@ def test_progress_counts_tiles_and_may_stop(photograph):
     total = seen[0][2]
     assert total > 1
     assert seen == [(1 + i // total, 1 + i % total, total) for i in range(8)]
+
+
+def test_a_tile_does_not_hold_on_to_its_mask_between_iterations(photograph):
+    card, network = tiny_model()
+    seen, step = [], network.step
+
+    def watched(images, state):
+        seen.append(weakref.ref(state.segmentation.untyped_storage()))
+        logits, state = step(images, state)
+        seen.append(weakref.ref(state.segmentation.untyped_storage()))
+        return logits, state
+
+    network.step = watched
+    steps = iterate_plane(
+        card, network, ImageInput.from_array(photograph), iterations=2, tile_size=64, tile_overlap=16
+    )
+    next(steps)
+    gc.collect()
+    held = sum(storage() is not None for storage in seen)
+    assert len(seen) > 8 and held <= 2, "only the last tile's mask may still be there"
 
 
 def test_channels_that_do_not_fit_are_refused():

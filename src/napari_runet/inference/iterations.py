@@ -126,4 +126,5 @@ def _kept(state: State, network: IterativeNetwork, *, alone: bool) -> State:
     """What a tile remembers; its mask is not kept where the blended one replaces it."""
     if alone or network.config.feedback == "logits":
         return state
-    return State(state.segmentation[..., :0, :0], state.hidden)
+    # not a slice, which would hold on to all of it: of 8192 x 8192 pixels, over half a gigabyte
+    return State(state.segmentation.new_empty(0), state.hidden)
