@@ -19,6 +19,9 @@ def train(
     data: Annotated[Path, typer.Option("--data", help="Folder with train/ and val/, each with images/ and masks/.")],
     output: Annotated[Path, typer.Option("--output", help="Folder for the model, its curves and checkpoint.")],
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in the output folder.")] = False,
+    start_from: Annotated[
+        str | None, typer.Option("--from", metavar="ID_OR_FOLDER", help="Begin with the weights of this model.")
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Decides first weights and crops.")] = 0,
     device: Device = "auto",
     json_file: Json = None,
@@ -26,7 +29,7 @@ def train(
     """Train a model by a recipe. Ctrl-C stops and keeps the best model so far; --resume goes on."""
     from napari_runet.inference.devices import choose_device
     from napari_runet.models.card import MODEL_ID_PATTERN
-    from napari_runet.models.store import CARD_FILE, ModelError, read_card, shipped_folder
+    from napari_runet.models.store import CARD_FILE, ModelError, ModelStore, read_card, shipped_folder
     from napari_runet.settings import SegmentationSettings
     from napari_runet.training.loop import TrainingError
     from napari_runet.training.loop import train as run
@@ -41,9 +44,17 @@ def train(
         plan = read_recipe(shipped if named else Path(recipe))
         if (output / CARD_FILE).exists() and not resume:
             raise ModelError(f"There is a model in {output} already; choose another folder, or --resume.")
+        start = None if start_from is None else ModelStore().find(start_from)
         with ctrl_c() as pressed:
             reports = run(
-                plan, data, output, seed=seed, device=chosen.name, resume=resume, stop=lambda: bool(pressed)
+                plan,
+                data,
+                output,
+                seed=seed,
+                device=chosen.name,
+                resume=resume,
+                start_from=start,
+                stop=lambda: bool(pressed),
             )
             last = _follow(reports, plan.training_steps)
         if not (output / CARD_FILE).exists():

@@ -7,10 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_runet.models.card import ClassInfo, ModelCard, NetworkConfig
+from napari_runet.training.augmentation import Augmentation, gaussian_blur, jpeg_compressed, motion_blur
 from napari_runet.training.compositing import drawn_background, paste
+from napari_runet.training.draws import Draws
 from napari_runet.training.losses import UNKNOWN
 from napari_runet.training.pairs import Pair
-from napari_runet.training.samples import Augmentation, CropSampler, gaussian_blur, prepare
+from napari_runet.training.samples import CropSampler, photographs, prepare
 
 CARD = ModelCard(
     id="tiny",
@@ -98,6 +100,41 @@ def test_paste_keeps_the_object_and_its_labels():
 
 
 def test_drawn_backgrounds_differ_and_repeat():
-    draw = [drawn_background(3, 64, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)]
+    draw = [drawn_background(3, 64, Draws(torch.Generator().manual_seed(seed))) for seed in (0, 0, 1)]
     assert torch.equal(draw[0], draw[1]) and not torch.equal(draw[0], draw[2])
     assert draw[0].abs().max() <= 1.5
+
+
+def test_motion_blur_moves_nothing_and_smears_along_its_angle():
+    dot = torch.zeros(1, 1, 31, 31)
+    dot[0, 0, 15, 15] = 1
+    smeared = motion_blur(dot, 9, 0.0)[0, 0]
+    assert smeared.sum() == pytest.approx(1, abs=1e-5)
+    assert smeared[15, 11:20].sum() == pytest.approx(1, abs=1e-5) and smeared[15, 11] > 0 and smeared[15, 10] == 0
+    torch.testing.assert_close(motion_blur(dot, 9, np.pi / 2)[0, 0], smeared.T, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 5])
+def test_jpeg_changes_little_and_less_at_a_higher_quality(channels):
+    y, x = torch.meshgrid(torch.linspace(-1, 1, 40), torch.linspace(-1, 1, 48), indexing="ij")
+    image = torch.stack([torch.sin(3 * x + c) * y for c in range(channels)])
+    far, near = (float((jpeg_compressed(image, quality) - image).abs().mean()) for quality in (10, 95))
+    assert 0 < near < far < 0.1
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_photographs_are_all_background(channels):
+    found = photographs(channels)
+    assert len(found) >= 10
+    for sample in found:
+        assert sample.image.shape == (channels, *sample.labels.shape) and not sample.labels.any()
+        assert -1.2 <= float(sample.image.float().quantile(0.02)) < float(sample.image.float().quantile(0.98)) <= 1.2
+
+
+def test_objects_are_pasted_over_photographs():
+    changes = {"paste": 1.0, "photographs": 1.0, "flips": False, "rotation": 0, **PLAIN}
+    pasted, _ = sampler(**changes).batch(8)
+    plain, _ = sampler(**{**changes, "paste": 0.0}).batch(8)
+    # the disc's own picture has two values; photographs have many between them
+    between = [float(((images > -0.9) & (images < 0.9)).float().mean()) for images in (pasted, plain)]
+    assert between[0] > 0.3 > 0.15 > between[1]

@@ -10,10 +10,10 @@ from PIL import Image
 
 import napari_runet
 from napari_runet.models.card import ClassInfo, NetworkConfig
+from napari_runet.training.augmentation import Augmentation
 from napari_runet.training.loop import Trainer, TrainingError, learning_rate_at, train
 from napari_runet.training.pairs import DataError
 from napari_runet.training.recipe import Recipe, RecipeError, read_recipe
-from napari_runet.training.samples import Augmentation
 
 
 def draw_set(folder, count, seed):
@@ -158,3 +158,20 @@ def test_the_average_follows_the_weights(data):
             expected[name] = decay * expected[name] + (1 - decay) * value
     for name, value in trainer.averaged_network().state_dict().items():
         torch.testing.assert_close(value, expected[name])
+
+
+def test_training_begins_with_the_weights_of_another_model(data, tmp_path):
+    list(train(recipe(), data, tmp_path / "first"))
+    parent = napari_runet.load_model(tmp_path / "first", device="cpu")
+    plan = recipe(training_steps=2, learning_rate=1e-12, weight_decay=0)
+    stop = iter([False, True])
+    list(train(plan, data, tmp_path / "second", start_from=tmp_path / "first", stop=lambda: next(stop)))
+    list(train(plan, data, tmp_path / "second", resume=True))
+    child = napari_runet.load_model(tmp_path / "second", device="cpu")
+    for name, value in child.network.state_dict().items():
+        torch.testing.assert_close(value, parent.network.state_dict()[name])
+    assert child.card.parent == parent.card.sha256 and child.card.training["start_from"]["id"] == "lines"
+    with pytest.raises(TrainingError, match="another network"):
+        other = NetworkConfig(base_channels=4, hidden_channels=4)
+        list(train(recipe(network=other), data, tmp_path / "third", start_from=tmp_path / "first"))
+    assert not (tmp_path / "third").exists()

@@ -44,9 +44,9 @@ class Annotator:
         """
         labels = known.copy()
         wrong = (shown != truth) & (truth != UNKNOWN) & (known == UNKNOWN)
-        left = self.pixels
-        for rows, columns in self._worst(wrong, truth):
-            stroke = min(len(rows), left, max(1, self.pixels // self.mistakes))
+        left, longest = self.pixels, max(1, self.pixels // self.mistakes)
+        for rows, columns in self._worst(wrong, truth, longest):
+            stroke = min(len(rows), left, longest)
             labels[rows[:stroke], columns[:stroke]] = truth[rows[:stroke], columns[:stroke]]
             left -= stroke
             if left <= 0:
@@ -54,9 +54,9 @@ class Annotator:
         return labels
 
     def _worst(
-        self, wrong: npt.NDArray[np.bool_], truth: npt.NDArray[np.uint8]
+        self, wrong: npt.NDArray[np.bool_], truth: npt.NDArray[np.uint8], longest: int
     ) -> list[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]:
-        """The pixels of each of the worst mistakes, from its deepest point outwards along it."""
+        """The first `longest` pixels of each of the worst mistakes, from its deepest point outwards along it."""
         depth = ndimage.distance_transform_edt(wrong)
         found: list[tuple[float, tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]] = []
         for label in np.unique(truth[wrong]):
@@ -67,16 +67,16 @@ class Annotator:
             boxes = ndimage.find_objects(pieces)
             for number in np.argsort(-badness)[: self.mistakes]:
                 box = boxes[number]
-                rows, columns = along(pieces[box] == number + 1, depth[box])
+                rows, columns = along(pieces[box] == number + 1, depth[box], longest)
                 found.append((float(badness[number]), (rows + box[0].start, columns + box[1].start)))
         found.sort(key=lambda entry: -entry[0])
         return [pixels for _, pixels in found[: self.mistakes]]
 
 
 def along(
-    mask: npt.NDArray[np.bool_], depth: npt.NDArray[np.float64]
+    mask: npt.NDArray[np.bool_], depth: npt.NDArray[np.float64], longest: int
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """The pixels of one connected mask, by their way within it from its deepest point."""
+    """About the first `longest` pixels of one connected mask, by their way within it from its deepest point."""
     distance = np.full(mask.shape, -1, int)
     reached = np.zeros(mask.shape, bool)
     reached[np.unravel_index(np.argmax(np.where(mask, depth, -1)), mask.shape)] = True
@@ -86,7 +86,7 @@ def along(
         step += 1
         ring = ndimage.binary_dilation(reached, np.ones((3, 3), bool)) & mask & ~reached
         reached |= ring
-        if step > 400:
+        if np.count_nonzero(reached) >= longest:
             break
     rows, columns = np.nonzero(distance >= 0)
     order = np.argsort(distance[rows, columns], kind="stable")

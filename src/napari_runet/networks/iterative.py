@@ -21,6 +21,23 @@ class State(NamedTuple):
     hidden: Tensor | None
 
 
+class Pins(NamedTuple):
+    """Pixels that a person set, and that no iteration may change.
+
+    `where` is (B, 1, Y, X) bool; `segmentation` is (B, classes, Y, X), what s holds there: one-hot.
+    """
+
+    where: Tensor
+    segmentation: Tensor
+
+
+def pin(state: State, pins: Pins | None) -> State:
+    """The state with s as a person set it; the hidden state is not touched."""
+    if pins is None:
+        return state
+    return State(torch.where(pins.where, pins.segmentation, state.segmentation), state.hidden)
+
+
 class IterativeNetwork(nn.Module, ABC):
     """A network that gives logits at every iteration.
 
@@ -71,10 +88,20 @@ class IterativeNetwork(nn.Module, ABC):
         """Yield the logits (B, classes, Y, X) of each iteration, for images of any size."""
         height, width = images.shape[-2:]
         padded = pad_to_multiple(images, self.stride)
-        state = self.initial_state(padded)
-        for _ in range(iterations):
-            logits, state = self.step(padded, state)
+        for logits in self.iterate_from(padded, self.initial_state(padded), iterations):
             yield logits[..., :height, :width]
+
+    def iterate_from(
+        self, images: Tensor, state: State, iterations: int, pins: Pins | None = None
+    ) -> Iterator[Tensor]:
+        """Yield the logits of each iteration from any state; s is pinned again after every one.
+
+        Rows and columns of `images` are multiples of `stride`.
+        """
+        for _ in range(iterations):
+            logits, state = self.step(images, state)
+            state = pin(state, pins)
+            yield logits
 
     def forward(self, images: Tensor, iterations: int = 3) -> list[Tensor]:
         """Logits (B, classes, Y, X) of iterations 1 to `iterations`, for images (B, in_channels, Y, X) of any size."""

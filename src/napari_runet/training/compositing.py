@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from napari_runet.training.draws import Draws
 from napari_runet.training.losses import UNKNOWN
 
 
@@ -32,32 +33,29 @@ def paste(image: Tensor, labels: Tensor, under: Tensor, under_labels: Tensor, so
     return alpha * image + (1 - alpha) * under, torch.where(foreground, labels, under_labels)
 
 
-def drawn_background(channels: int, size: int, generator: torch.Generator) -> Tensor:
+def drawn_background(channels: int, size: int, draws: Draws) -> Tensor:
     """(C, size, size) float in about [-1, 1]: cloudy colours with boxes and stripes over them."""
+    generator = draws.generator
     background = 0.5 * torch.randn(channels, 1, 1, generator=generator)
     background = background.expand(channels, size, size).clone()
     for cells, strength in ((3, 0.5), (9, 0.3), (33, 0.2), (129, 0.1)):
         coarse = torch.randn(1, channels, cells, cells, generator=generator) * strength
         cloud = functional.interpolate(coarse, (size, size), mode="bicubic", align_corners=True)[0]
-        background += cloud * float(torch.rand((), generator=generator))
+        background += cloud * draws.uniform(0, 1)
     ramp = torch.linspace(-1, 1, size)
-    for _ in range(int(torch.randint(0, 9, (), generator=generator))):
-        background = _with_box(background, ramp, generator)
+    for _ in range(draws.below(9)):
+        background = _with_box(background, ramp, draws)
     return background.clamp(-1.5, 1.5)
 
 
-def _with_box(background: Tensor, ramp: Tensor, generator: torch.Generator) -> Tensor:
+def _with_box(background: Tensor, ramp: Tensor, draws: Draws) -> Tensor:
     """One turned rectangle of one colour, plain or striped, somewhere on the background."""
-
-    def uniform(low: float, high: float) -> float:
-        return low + (high - low) * float(torch.rand((), generator=generator))
-
-    angle = torch.tensor(uniform(0, 3.1416))
-    x, y = ramp[None, :] - uniform(-1, 1), ramp[:, None] - uniform(-1, 1)
+    angle = torch.tensor(draws.uniform(0, 3.1416))
+    x, y = ramp[None, :] - draws.uniform(-1, 1), ramp[:, None] - draws.uniform(-1, 1)
     along, across = x * torch.cos(angle) + y * torch.sin(angle), y * torch.cos(angle) - x * torch.sin(angle)
-    inside = (along.abs() < uniform(0.05, 0.9)) & (across.abs() < uniform(0.03, 0.5))
-    colour = torch.randn(background.shape[0], 1, 1, generator=generator) * 0.6
-    if uniform(0, 1) < 0.3:
-        colour = colour + 0.4 * torch.sign(torch.sin(along * uniform(8, 60)))
-    opacity = uniform(0.5, 1.0)
+    inside = (along.abs() < draws.uniform(0.05, 0.9)) & (across.abs() < draws.uniform(0.03, 0.5))
+    colour = torch.randn(background.shape[0], 1, 1, generator=draws.generator) * 0.6
+    if draws.chance(0.3):
+        colour = colour + 0.4 * torch.sign(torch.sin(along * draws.uniform(8, 60)))
+    opacity = draws.uniform(0.5, 1.0)
     return torch.where(inside, opacity * colour + (1 - opacity) * background, background)

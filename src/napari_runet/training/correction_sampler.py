@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from napari_runet.training.augmentation import Augmentation, recolour
 from napari_runet.training.losses import UNKNOWN
 from napari_runet.training.patches import Patch
-from napari_runet.training.samples import Augmentation, CropSampler, Sample
+from napari_runet.training.samples import CropSampler, Sample
 
 MILD = Augmentation(
     rotation=180.0,
@@ -70,15 +71,15 @@ class CorrectionSampler(CropSampler):
         stack = torch.stack([crop for crop, _ in crops])
         labels = torch.stack([label for _, label in crops])
         images, old, untouched = stack[:, : self.channels], stack[:, self.channels : -1], stack[:, -1] > 0.99
-        return CorrectionBatch(self._recolour(images), labels, old, untouched & (labels == UNKNOWN))
+        images = recolour(images, self.augmentation, self.draws)
+        return CorrectionBatch(images, labels, old, untouched & (labels == UNKNOWN))
 
     def _crop(self) -> tuple[Tensor, Tensor]:
-        points = self._points[self._integer(len(self._points))]
-        which, y, x = points[self._integer(len(points))].tolist()
+        points = self._points[self.draws.below(len(self._points))]
+        which, y, x = points[self.draws.below(len(points))].tolist()
         reach = 0.3 * self.size
-        return self._warp(
-            self.samples[which], self._matrix(), y + self._uniform(-reach, reach), x + self._uniform(-reach, reach)
-        )
+        y, x = y + self.draws.uniform(-reach, reach), x + self.draws.uniform(-reach, reach)
+        return self._warp(self.samples[which], self._matrix(), y, x)
 
     @staticmethod
     def _warp_labels(labels: Tensor, grid: Tensor) -> Tensor:

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from napari_runet.inference.segmenter import LoadedModel
 from napari_runet.networks import IterativeNetwork
 from napari_runet.settings import FineTuningSettings
+from napari_runet.training.augmentation import Augmentation
 from napari_runet.training.correction_loss import CorrectionLoss
 from napari_runet.training.correction_sampler import MILD, CorrectionSampler
 from napari_runet.training.loop import TrainingError
 from napari_runet.training.patches import Patch
-from napari_runet.training.samples import Augmentation
 
 YOUNG_STEPS = 500
 """A model that was trained for fewer steps than this is still learning what it is for."""

@@ -16,12 +16,13 @@ from torch import Tensor
 from napari_runet.inference.segmenter import place
 from napari_runet.io.atomic import write_atomically
 from napari_runet.models.card import ModelCard
-from napari_runet.models.weights import save_state
+from napari_runet.models.weights import load_network, save_state
 from napari_runet.networks import IterativeNetwork, build
 from napari_runet.training.losses import recurrent_loss
 from napari_runet.training.pairs import DataError, read_pairs
 from napari_runet.training.recipe import Recipe
 from napari_runet.training.samples import CropSampler, Sample, prepare
+from napari_runet.training.start_states import StartStates
 from napari_runet.training.validation import validate
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
@@ -87,6 +88,7 @@ class Trainer:
         self.sampler = CropSampler(
             samples, recipe.crop_size, recipe.augmentation, self.generator, recipe.foreground_share
         )
+        self.starts = StartStates(recipe.start_states, self.generator)
         self.optimiser = torch.optim.AdamW(
             network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
         )
@@ -108,7 +110,7 @@ class Trainer:
         images, labels = self.sampler.batch(self.recipe.batch_size)
         images = images.to(self.device).contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device, torch.bfloat16, enabled=self.device == "cuda"):
-            logits = self.network(images, self.recipe.iterations)
+            logits = self._logits(images, labels)
         loss = recurrent_loss(
             [step.float() for step in logits],
             labels.to(self.device),
@@ -127,6 +129,15 @@ class Trainer:
         self.training_step += 1
         self._update_average()
         return float(loss.detach())
+
+    def _logits(self, images: Tensor, labels: Tensor) -> list[Tensor]:
+        """Logits of each iteration; the first training steps may have one iteration alone."""
+        if self.training_step < self.recipe.single_iteration_steps:
+            return self.network(images, 1)  # type: ignore[no-any-return]
+        if self.recipe.start_states == 0:
+            return self.network(images, self.recipe.iterations)  # type: ignore[no-any-return]
+        start = self.starts.draw(self.network, images, labels)
+        return list(self.network.iterate_from(images, start.state, self.recipe.iterations, start.pins))
 
     def _update_average(self) -> None:
         # the first steps count less, so that the random start is soon forgotten
@@ -156,6 +167,7 @@ class Trainer:
         """The rest of what it takes to go on, as text."""
         return {
             "recipe": self.recipe.model_dump_json(),
+            "card": self.card.model_dump_json(),
             "training_step": str(self.training_step),
             "best_dice": repr(self.best_dice),
             "seconds": repr(self.seconds),
@@ -188,6 +200,7 @@ class Trainer:
             {"state": moments, "param_groups": self.optimiser.state_dict()["param_groups"]}
         )
         self.generator.set_state(tensors["generator"])
+        self.card = ModelCard.model_validate_json(numbers["card"])
         self.training_step = int(numbers["training_step"])
         self.best_dice = float(numbers["best_dice"])
         self.seconds = float(numbers["seconds"])
@@ -218,12 +231,14 @@ def train(
     seed: int = 0,
     device: str = "cpu",
     resume: bool = False,
+    start_from: Path | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[TrainingReport]:
     """Train a model from ``data/train``, choosing by ``data/val``, into the folder `output`.
 
     After each validation that is the best so far, the averaged weights are written as the model; a checkpoint
-    is written every few minutes and at the end.
+    is written every few minutes and at the end. Weights begin at random, or as those of the model in the folder
+    `start_from`, which a resumed training does not read again.
 
     Raises
     ------
@@ -239,7 +254,10 @@ def train(
         raise DataError(f"There are no images in {data / 'val'} to choose the best model by.")
     samples = [prepare(pair, card, outside_fov=recipe.outside_fov) for pair in pairs]
     torch.manual_seed(seed)
-    trainer = Trainer(recipe, card, build(recipe.network), samples, device, seed)
+    network = build(recipe.network)
+    if start_from is not None and not resume:
+        card = begin_with(network, card, start_from)
+    trainer = Trainer(recipe, card, network, samples, device, seed)
     if resume:
         read_checkpoint(checkpoint, trainer)
     output.mkdir(parents=True, exist_ok=True)
@@ -255,7 +273,7 @@ def train(
             best = dice[-1] > trainer.best_dice
             if best:
                 trainer.best_dice = dice[-1]
-                save_state(output, _with_figures(card, trainer, dice), trainer.average)
+                save_state(output, _with_figures(trainer, dice), trainer.average)
         report = TrainingReport(
             trainer.training_step,
             loss,
@@ -273,7 +291,29 @@ def train(
     save_checkpoint(checkpoint, trainer)
 
 
-def _with_figures(card: ModelCard, trainer: Trainer, dice: tuple[float, ...]) -> ModelCard:
+def begin_with(network: IterativeNetwork, card: ModelCard, folder: Path) -> ModelCard:
+    """Give a network the weights of a model, and return the card with a word about it.
+
+    Raises
+    ------
+    ModelError
+        When there is no such model, or it cannot be trusted.
+    TrainingError
+        When its network is another one.
+    """
+    other, start = load_network(folder)
+    if other.network != card.network:
+        raise TrainingError(
+            f"The model {other.id} is another network than the recipe's; choose one that was built alike, "
+            "or train without --from."
+        )
+    network.load_state_dict(start.state_dict())
+    training = {**card.training, "start_from": {"id": other.id, "sha256": other.sha256}}
+    return card.model_copy(update={"training": training, "parent": other.sha256})
+
+
+def _with_figures(trainer: Trainer, dice: tuple[float, ...]) -> ModelCard:
+    card = trainer.card
     training = {**card.training, "training_steps": trainer.training_step, "seconds": round(trainer.seconds)}
     metrics = {"val": {"dice": [round(value, 4) for value in dice]}}
     return card.model_copy(update={"training": training, "metrics": metrics})

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_runet.models.card import ClassInfo, DataSource, NetworkConfig, Normalisation
-from napari_runet.training.samples import Augmentation
+from napari_runet.training.augmentation import Augmentation
 
 
 class RecipeError(ValueError):
@@ -32,6 +32,12 @@ class Recipe(BaseModel):
     batch_size: int = Field(default=4, gt=0)
     crop_size: int = Field(default=256, ge=32, multiple_of=16)
     iterations: int = Field(default=3, ge=1, le=10)
+    single_iteration_steps: int = Field(
+        default=0, ge=0, description="The first training steps run one iteration alone, at a third of the cost."
+    )
+    start_states: float = Field(
+        default=0.0, ge=0, le=1, description="Share of batches that begin from a state a person could have left."
+    )
     alpha: float = Field(default=0.4, gt=0, le=1, description="Weight of earlier iterations in the loss.")
     dice_weight: float = Field(default=0.0, ge=0)
     learning_rate: float = Field(default=2e-3, gt=0)
