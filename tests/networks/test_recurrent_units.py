@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from napari_runet.networks.baselines import ConvGRU
+from napari_runet.networks.heavy import WideGatedUnit
 from napari_runet.networks.recurrent_units import DualGatedUnit, SingleGatedUnit
 
 
@@ -90,6 +91,19 @@ def test_gru_of_the_baselines(activations):
     np.testing.assert_allclose(
         gru(e, h)[0].detach().numpy(), z * h[0].numpy() + (1 - z) * candidate, atol=1e-10
     )
+
+
+def test_unit_of_the_heavy_encoders(activations):
+    unit = randomised(WideGatedUnit(6, 8, 4, 6, reset_convolutions=2))
+    e, h = activations
+    out, new_h = unit(e, h)
+    numbers = Numbers(unit)
+    e_np, h_np = e[0].numpy(), h[0].numpy()
+    z, r = sigmoid(numbers.body(e_np, "f_z")), sigmoid(numbers.body(e_np, "f_r"))
+    expected = z * h_np + (1 - z) * np.tanh(numbers.body(r * e_np, "f_h"))
+    np.testing.assert_allclose(new_h[0].detach().numpy(), expected, atol=1e-10)
+    written = convolve(expected, numbers.values["f_s.weight"], numbers.values["f_s.bias"])
+    np.testing.assert_allclose(out[0].detach().numpy(), written, atol=1e-10)
 
 
 @pytest.mark.parametrize("kind", [DualGatedUnit, SingleGatedUnit])

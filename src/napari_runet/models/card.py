@@ -3,17 +3,25 @@
 import re
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 CARD_SCHEMA_VERSION = 1
 MODEL_ID_PATTERN = r"[a-z0-9][a-z0-9._-]{0,63}"
+PAPER_SIZES: dict[str, dict[str, Any]] = {
+    "unet-b": {"norm": "batch"},
+    "rec-middle": {"hidden_channels": 128},
+    "dru-vgg16": {"hidden_channels": 256},
+    "dru-resnet50": {"hidden_channels": 512},
+}
+"""Where a network of the paper departs from the defaults of `NetworkConfig`."""
 
 
 class NetworkConfig(BaseModel):
     """What `napari_runet.networks.build` needs to build a network.
 
-    The defaults are those of DRU(4) in the paper; where the authors' code departs from the paper's
-    equations, the paper is followed.
+    The defaults are those of DRU(4) in the paper, and for a few other names those of `PAPER_SIZES`; where the
+    authors' code departs from the paper's equations, the paper is followed. Networks on VGG16 or ResNet50 have
+    that encoder's own channels and normalisation, whatever `base_channels` and `norm` say.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -27,6 +35,11 @@ class NetworkConfig(BaseModel):
     feedback: Literal["probabilities", "logits"] = "probabilities"
     initial_segmentation: float = 0.0
     initial_hidden: float = 0.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_paper_sizes(cls, fields: Any) -> Any:
+        return {**PAPER_SIZES.get(str(fields.get("name")), {}), **fields} if isinstance(fields, dict) else fields
 
 
 class Normalisation(BaseModel):

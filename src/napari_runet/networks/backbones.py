@@ -1,7 +1,5 @@
 """VGG16 and ResNet50 encoders, with the names of torchvision's state dicts so that its weight files load."""
 
-from pathlib import Path
-
 import torch
 from torch import Tensor, nn
 
@@ -109,33 +107,3 @@ class ResNet50(nn.Module):
             skips.append(features)
             features = stage(features)
         return features, skips
-
-
-class EncoderWeightsError(ValueError):
-    """A file of encoder weights cannot be used; the message says why."""
-
-
-def load_encoder_weights(encoder: VGG16 | ResNet50, path: Path) -> None:
-    """Load ImageNet weights with torchvision's names from a ``.pth`` or ``.safetensors`` file.
-
-    The classifier is left out, and the convolution that reads the mask keeps its random start.
-
-    Raises
-    ------
-    EncoderWeightsError
-        When the file cannot be read, or lacks a tensor or has one of another shape.
-    """
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            found = load_file(path)
-        else:
-            found = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch names no common class for what a damaged file raises
-        raise EncoderWeightsError(f"The encoder weights {path} cannot be read: {error}") from error
-    wanted = {name: tensor for name, tensor in encoder.state_dict().items() if not name.startswith("mask.")}
-    for name, tensor in wanted.items():
-        if name not in found or found[name].shape != tensor.shape:
-            raise EncoderWeightsError(f"The encoder weights {path} do not fit: {name!r} is missing or misshapen.")
-    encoder.load_state_dict({name: found[name] for name in wanted}, strict=False)

@@ -96,19 +96,18 @@ class RecLast(IterativeNetwork):
 
 
 class RecMiddle(IterativeNetwork):
-    """Rec-Middle: a U-Net with a recurrent unit after its bottleneck, as wide as the bottleneck."""
+    """Rec-Middle: a U-Net with a recurrent unit after its bottleneck; `hidden_channels` wide."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__(config, stride=2**POOLINGS)
         widths = unet_widths(config)
         self.unet = UNet(config.in_channels, config.classes, widths, config.norm)
-        self.gru = ConvGRU(widths[-1], widths[-1], config.norm)
-        self.output = nn.Conv2d(widths[-1], widths[-1], kernel_size=1)
+        self.gru = ConvGRU(widths[-1], config.hidden_channels, config.norm)
+        self.output = nn.Conv2d(config.hidden_channels, widths[-1], kernel_size=1)
 
     def initial_hidden(self, images: Tensor) -> Tensor:
         batch, _, height, width = images.shape
-        channels = self.config.base_channels * 2**POOLINGS
-        size = (batch, channels, height >> POOLINGS, width >> POOLINGS)
+        size = (batch, self.config.hidden_channels, height >> POOLINGS, width >> POOLINGS)
         return images.new_full(size, self.config.initial_hidden)
 
     def step(self, images: Tensor, state: State) -> tuple[Tensor, State]:

@@ -62,8 +62,6 @@ def build(name_or_config: str | NetworkConfig, **options: Any) -> IterativeNetwo
         When there is no network of this name, or an option is out of its range.
     """
     config = name_or_config if isinstance(name_or_config, NetworkConfig) else NetworkConfig(name=name_or_config)
-    if config.name == "unet-b":
-        options = {"norm": "batch", **options}
     config = NetworkConfig.model_validate({**config.model_dump(), **options})
     if config.name not in _BUILDERS:
         raise ValueError(f"There is no network called {config.name!r}; there are {', '.join(NETWORK_NAMES)}.")

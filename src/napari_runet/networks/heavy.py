@@ -111,16 +111,14 @@ class RecurrentEncoderUNet(IterativeNetwork):
         super().__init__(config, stride=unet.stride)
         self.unet = unet
         if isinstance(unet.encoder, VGG16):
-            self.hidden_channels = 256
-            self.unit = WideGatedUnit(512, 512, 256, 512, reset_convolutions=2)
+            self.unit = WideGatedUnit(512, 512, config.hidden_channels, 512, reset_convolutions=2)
             self.unet.center = nn.Sequential(unet.center[1])
         else:
-            self.hidden_channels = 512
-            self.unit = WideGatedUnit(2048, 1024, 512, 2048, reset_convolutions=1)
+            self.unit = WideGatedUnit(2048, 1024, config.hidden_channels, 2048, reset_convolutions=1)
 
     def initial_hidden(self, images: Tensor) -> Tensor:
         batch, _, height, width = images.shape
-        size = (batch, self.hidden_channels, height // self.stride, width // self.stride)
+        size = (batch, self.config.hidden_channels, height // self.stride, width // self.stride)
         return images.new_full(size, self.config.initial_hidden)
 
     def step(self, images: Tensor, state: State) -> tuple[Tensor, State]:
