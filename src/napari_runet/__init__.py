@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from napari_runet.corrections.correction import Correction as Correction
     from napari_runet.corrections.correction_set import CorrectionSet as CorrectionSet
     from napari_runet.images.prediction import Prediction as Prediction
+    from napari_runet.inference.many_files import segment_files as segment_files
     from napari_runet.inference.segmenter import load_model as load_model
     from napari_runet.inference.segmenter import segment as segment
     from napari_runet.models.card import ModelCard as ModelCard
@@ -24,6 +25,7 @@ _HOME_OF = {
     "Prediction": "napari_runet.images.prediction",
     "load_model": "napari_runet.inference.segmenter",
     "segment": "napari_runet.inference.segmenter",
+    "segment_files": "napari_runet.inference.many_files",
     "ModelCard": "napari_runet.models.card",
     "ModelStore": "napari_runet.models.store",
     "FineTuningSettings": "napari_runet.settings",

@@ -1,58 +1,88 @@
 """The command ``segment``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from napari_runet.cli_common import Device, Iterations, Model, Threshold, sentences
 
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from napari_runet.batch.record import Job, Outcome
+    from napari_runet.batch.run import Tally
+
 
 def segment(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files.")],
+    images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Files, folders, patterns.")],
     model: Model,
     output: Annotated[Path, typer.Option("--output", help="Folder for the masks.")],
+    pattern: Annotated[str, typer.Option("--pattern", help="Which files of a folder, such as '**/*.png'.")] = "",
+    axes: Annotated[str, typer.Option("--axes", help="What a stack's dimensions are: T, Z, C, Y, X.")] = "",
     iterations: Iterations = None,
     device: Device = "auto",
     threshold: Threshold = None,
     file_format: Annotated[str, typer.Option("--format", help="tif or png.")] = "tif",
     all_iterations: Annotated[bool, typer.Option("--all-iterations", help="A mask for each iteration too.")] = False,
     probabilities: Annotated[bool, typer.Option("--probabilities", help="Write probabilities too.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Do everything anew, replacing files.")] = False,
 ) -> None:
-    """Segment image files: one label image a file."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    """Segment image files and stacks: one label image a file, and a summary.csv.
 
+    What is finished in the output folder is not done again, so that a run that was ended can be repeated.
+    """
     from napari_runet.settings import SegmentationSettings
 
     with sentences():
         settings = SegmentationSettings.model_validate(
             {"iterations": iterations, "threshold": threshold, "device": device}
         )
-    from napari_runet.inference.files import Output, check_output, segment_file
+    from napari_runet.batch.output import Output
+    from napari_runet.batch.run import plan
+    from napari_runet.inference.many_files import carry_out
     from napari_runet.inference.segmenter import load_model
 
-    written_to = Output(output, file_format, all_iterations, probabilities)
     with sentences():
         loaded = load_model(model, settings.device)
-        total = settings.iterations or loaded.card.iterations
-        check_output(images, written_to, total)
-    failed = 0
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("Segmenting", total=len(images))
-        for number, path in enumerate(images):
-            progress.update(task, description=path.name)
-
-            def report(iteration: int, done: int, tiles: int, number: int = number) -> None:
-                progress.update(task, completed=number + (iteration - 1 + done / tiles) / total)
-
-            try:
-                segment_file(path, loaded, settings, written_to, report)
-            except (ValueError, OSError) as error:
-                failed += 1
-                progress.console.print(str(error), markup=False, highlight=False, soft_wrap=True)
-            progress.update(task, completed=number + 1)
-    typer.echo(f"Segmented {len(images) - failed} of {len(images)} images with {loaded.card.id} into {output}.")
-    if failed:
+        written = Output(
+            folder=output, format=file_format, all_iterations=all_iterations, probabilities=probabilities
+        )
+        planned = plan(images, written, loaded.card, settings, pattern=pattern, axes=axes, overwrite=overwrite)
+        for note in planned.found.notes:
+            typer.echo(note, err=True)
+        with _progress() as progress:
+            tally = carry_out(planned, loaded, _Teller(progress, len(planned.found.images)))
+    typer.echo(_said(tally, loaded.card.id, output))
+    if tally.problems:
         raise typer.Exit(1)
+
+
+class _Teller:
+    """Shows how far a batch is, and each sentence as it comes."""
+
+    def __init__(self, progress: "Progress", total: int) -> None:
+        self._progress = progress
+        self._task = progress.add_task("Segmenting", total=total)
+        self._done = 0
+
+    def __call__(self, job: "Job", share: float, end: "Outcome | Exception | None") -> None:
+        if isinstance(end, Exception):
+            self._progress.console.print(str(end), markup=False, highlight=False, soft_wrap=True)
+        self._done += end is not None
+        completed = self._done + (share if end is None else 0)
+        self._progress.update(self._task, completed=completed, description=job.image.name)
+
+
+def _progress() -> "Progress":
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True), transient=True)
+
+
+def _said(tally: "Tally", model: str, output: Path) -> str:
+    total = tally.done + tally.skipped + len(tally.problems)
+    before = f"; {tally.skipped} had been finished before" if tally.skipped else ""
+    return f"Segmented {tally.done} of {total} images with {model} into {output}{before}."

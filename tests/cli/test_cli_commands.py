@@ -45,6 +45,10 @@ def call(*arguments):
     return result
 
 
+def masks(folder):
+    return sorted(path.name for path in folder.iterdir() if path.suffix in (".tif", ".png"))
+
+
 def data_folder(root, masks):
     for name in ("images", "masks"):
         (root / name).mkdir(parents=True)
@@ -76,14 +80,14 @@ def test_segment_writes_what_python_gives(model, image, tmp_path):
     found = tifffile.imread(out / "a_probabilities.tif")
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected.probabilities[-1], atol=1e-6)
-    assert len(list(out.iterdir())) == 5
+    assert len(masks(out)) == 5 and (out / "summary.csv").exists()
 
 
 def test_segment_takes_iterations_threshold_format_and_a_folder_as_model(model, image, tmp_path):
     arguments = ("--iterations", 1, "--threshold", 0.001, "--format", "png", "--device", "cpu")
     result = call("segment", image, "--model", model, "--output", tmp_path / "out", *arguments)
     assert result.exit_code == 0, result.output
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.png"]
+    assert masks(tmp_path / "out") == ["a.png"]
     assert (np.asarray(Image.open(tmp_path / "out" / "a.png")) == 1).all()
 
 
@@ -97,10 +101,10 @@ def test_bad_files_do_not_stop_the_others(model, image, tmp_path):
     out = tmp_path / "out"
     result = call("segment", text, cut, stack, empty, missing, image, "--model", "tiny", "--output", out)
     assert result.exit_code == 1
-    assert [path.name for path in out.iterdir()] == ["a.tif"]
+    assert masks(out) == ["a.tif", "stack.tif"]
     sentences = [line for line in result.stderr.splitlines() if line.strip()]
-    assert len(sentences) == 5
-    assert "not an image" in sentences[0] and "5 x 20 x 30" in sentences[2] and "missing.png" in sentences[4]
+    assert len(sentences) == 4
+    assert "not an image" in sentences[0] and "missing.png" in sentences[3]
 
 
 @pytest.mark.parametrize(
@@ -137,6 +141,29 @@ def test_masks_that_would_collide_are_refused_before_starting(model, image, tmp_
     assert image.read_bytes() == before and not (tmp_path / "out").exists()
 
 
+def test_segment_takes_folders_and_stacks_and_goes_on_where_it_was(model, image, tmp_path):
+    folder = tmp_path / "in"
+    (folder / "masks").mkdir(parents=True)
+    shutil.move(image, folder / "a.png")
+    tifffile.imwrite(folder / "s.tif", np.zeros((3, 40, 50), np.uint8), photometric="minisblack")
+    (folder / "broken.png").write_text("no image")
+    arguments = ("segment", folder, "--model", "tiny", "--output", folder / "masks", "--pattern", "**/*")
+    first = call(*arguments)
+    assert first.exit_code == 1 and "Segmented 1 of 3 images" in first.stdout
+    assert "broken.png is not an image" in first.stderr and "--axes TYX or --axes CYX" in first.stderr
+    (folder / "broken.png").unlink()
+    second = call(*arguments, "--axes", "tyx")
+    assert second.exit_code == 0, second.stderr
+    assert "Segmented 1 of 2 images" in second.stdout and "1 had been finished before" in second.stdout
+    assert "1 file in the output folder" in second.stderr
+    assert masks(folder / "masks") == ["a.tif", "s.tif"]
+    assert "2 had been finished before" in call(*arguments).stdout
+    again = call(*arguments, "--axes", "cyx")  # another reading is another result, and this model takes it
+    assert again.exit_code == 0 and "Segmented 1 of 2" in again.stdout
+    assert tifffile.imread(folder / "masks" / "s.tif").shape == (40, 50)
+    assert "Segmented 2 of 2" in call(*arguments, "--axes", "cyx", "--overwrite").stdout
+
+
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root to become another user")
 def test_an_output_folder_without_permission_is_a_sentence(tmp_path):
     closed = tmp_path / "closed"
@@ -144,11 +171,11 @@ def test_an_output_folder_without_permission_is_a_sentence(tmp_path):
     program = f"""
 import os
 from pathlib import Path
-from napari_runet.inference.files import Output, check_output
+from napari_runet.batch.output import make_folder
 os.chdir({str(closed)!r})
 os.setuid(65534)
 try:
-    check_output([Path("/x/a.png")], Output(Path("out")), 3)
+    make_folder(Path("out"))
 except ValueError as error:
     print(error)
 """

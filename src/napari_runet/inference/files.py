@@ -1,133 +1,113 @@
-"""Segmenting image files into mask files."""
+"""Segmenting image files into mask files: one job, from its file to its record."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import os
+import time
+from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from napari_runet.images.image_input import ImageError, ImageInput
-from napari_runet.images.prediction import Prediction
-from napari_runet.inference.iterations import Report, _ignore
-from napari_runet.inference.segmenter import LoadedModel, iterate
-from napari_runet.io.images import FileError, read_image
-from napari_runet.io.masks import why_not_written, write_mask, write_probabilities
-from napari_runet.settings import SegmentationSettings
+from napari_runet.batch.axes_of_files import axes_of_file
+from napari_runet.batch.output import PRIVATE_FOLDER, SCRATCH, check_replacing, digest_of
+from napari_runet.batch.record import FinishedImage, Job, Outcome
+from napari_runet.batch.record_file import mark_begun
+from napari_runet.batch.thumbnails import thumbnail_path, write_thumbnail
+from napari_runet.images.image_input import ImageInput
+from napari_runet.inference.segmenter import LoadedModel
+from napari_runet.inference.stacks import segment_stack
+from napari_runet.io.images import FileError
+from napari_runet.io.masks import why_not_written
+from napari_runet.io.opening import OpenedImage, open_image
 
-FORMATS = ("tif", "png")
+Progress = Callable[[float], None]
+"""Called now and then with the share of a job that is done, in [0, 1]; may raise to stop."""
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
-    """What is written for each image, and where.
+def _ignore(share: float) -> None:
+    pass
+
+
+def segment_file(job: Job, model: LoadedModel, progress: Progress = _ignore) -> Outcome:
+    """Segment one image file, unless it is finished: image, model, settings and masks are as they were.
+
+    All masks are computed before the first of them is written.
 
     Parameters
     ----------
-    folder
-        Made where it is missing.
-    format
-        ``"tif"`` or ``"png"``.
-    all_iterations
-        Also write the mask of every iteration, as ``<stem>_iteration<t>``.
-    probabilities
-        Also write the last iteration's probabilities, as ``<stem>_probabilities.tif``, (C, Y, X) float32.
-    """
-
-    folder: Path
-    format: str = "tif"
-    all_iterations: bool = False
-    probabilities: bool = False
-
-    def mask(self, stem: str) -> Path:
-        """Where the mask of the last iteration goes."""
-        return self.folder / f"{stem}.{self.format}"
-
-    def files(self, stem: str, iterations: int) -> list[Path]:
-        """All files that an image leads to."""
-        names = [self.mask(stem)]
-        if self.all_iterations:
-            names += [self.mask(f"{stem}_iteration{t}") for t in range(1, iterations + 1)]
-        if self.probabilities:
-            names.append(self.folder / f"{stem}_probabilities.tif")
-        return names
-
-
-def check_output(images: Sequence[Path], output: Output, iterations: int) -> None:
-    """Make the output folder, and see that nothing would be written over another image's masks, or over an image.
+    job
+        What to do.
+    model
+        The one that the job names.
+    progress
+        Called now and then.
 
     Raises
     ------
-    FileError
-        When it would, or the folder cannot be made or written to, or the format is unknown.
+    FileError, ImageError
+        When the image cannot be read or segmented, was replaced meanwhile, or its masks cannot be written or would
+        replace what is not to be replaced.
     """
-    if output.format not in FORMATS:
-        raise FileError(f"There is no format {output.format!r}; choose {' or '.join(FORMATS)}.")
-    inputs = {image.resolve() for image in images}
-    owner: dict[str, Path] = {}
-    for image in images:
-        for path in output.files(image.stem, iterations):
-            # some file systems do not tell upper from lower case
-            other = owner.setdefault(path.name.casefold(), image)
-            if other is not image:
-                raise FileError(
-                    f"{other} and {image} would both be written to {path}; rename one, or segment them one by one."
-                )
-            if path.resolve() in inputs:
-                raise FileError(f"The mask of {image} would be written over the image {path}; choose another folder.")
-    probe = output.folder / ".napari-runet-writable"
+    started = time.perf_counter()
+    folder = job.output.folder
+    before = _state_of(job.image)
+    digest = _digest(job.image)
+    if job.known is not None and job.is_finished(digest):
+        return Outcome(record=job.known, skipped=True)
+    paths = job.output.files(job.name, job.how.iterations)
+    if not job.overwrite:
+        check_replacing(paths, job.written, job.unfinished, folder)
+    names = [path.relative_to(folder).as_posix() for path in paths]
     try:
-        output.folder.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
-    except FileExistsError as error:
-        raise FileError(f"{output.folder} is a file; choose a folder to write the masks into.") from error
+        with open_image(job.image) as opened, _scratch(folder) as scratch:
+            image, asked = _read_as(job, opened, model)
+            masks = segment_stack(image, model, job, Path(scratch), progress)
+            if _state_of(job.image) != before:
+                raise FileError(f"{job.image} was replaced while it was read; run the same command again.")
+            mark_begun(folder, job.name, names)
+            masks.write(opened.pixel_size, opened.unit)
+            write_thumbnail(thumbnail_path(folder, job.name), image, masks.first, model.card)
     except OSError as error:
-        raise FileError(why_not_written(output.folder, error)) from error
+        raise FileError(why_not_written(folder, error)) from error
+    record = FinishedImage(
+        name=job.name,
+        image=str(job.image),
+        image_sha256=digest,
+        how=job.how,
+        files={name: digest_of(folder / name) for name in names},
+        planes=masks.planes,
+        pixels=masks.planes * image.plane_shape[0] * image.plane_shape[1],
+        foreground=masks.foreground,
+        classes=tuple(info.name for info in model.card.classes[1:]),
+        seconds=time.perf_counter() - started,
+        axes=asked,
+    )
+    return Outcome(record=record)
 
 
-def read_single_plane(path: Path) -> ImageInput:
-    """Read an image file that holds one plane.
-
-    Raises
-    ------
-    FileError, ImageError
-        When it cannot be read, or holds a stack.
-    """
-    image = ImageInput.from_array(read_image(path), name=path.name)
-    planes = [image.array.shape[axis] for axis in image.axes.plane_axes]
-    if any(count != 1 for count in planes):
-        shape = " x ".join(map(str, image.array.shape))
-        raise ImageError(
-            f"{path.name} is a stack ({shape}, read as {image.axes.order}); this command segments single images: "
-            "save its planes as files of their own first."
-        )
-    return image
+def _digest(path: Path) -> str:
+    try:
+        return digest_of(path)
+    except OSError as error:
+        raise FileError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
-def segment_file(
-    path: Path, model: LoadedModel, settings: SegmentationSettings, output: Output, report: Report = _ignore
-) -> list[Path]:
-    """Segment one image file, and return the files written.
+def _state_of(path: Path) -> tuple[int, int, int]:
+    """What changes when a file is written or another takes its place."""
+    try:
+        state = path.stat()
+    except OSError as error:
+        raise FileError(f"{path} cannot be read: {error.strerror or error}") from error
+    return state.st_ino, state.st_size, state.st_mtime_ns
 
-    Raises
-    ------
-    FileError, ImageError
-        When it cannot be read, segmented or written.
-    """
-    image = read_single_plane(path)
-    threshold = settings.threshold or model.card.threshold
-    total = settings.iterations or model.card.iterations
-    written = []
-    for step in iterate(image, model, settings, report=report):
-        last = step.number == total
-        if not (last or output.all_iterations):
-            continue
-        prediction = Prediction(step.foreground[None], threshold, model.card.id, model.card.sha256)
-        labels = prediction.labels_at(1)
-        targets = [output.mask(f"{path.stem}_iteration{step.number}")] if output.all_iterations else []
-        targets += [output.mask(path.stem)] if last else []
-        for target in targets:
-            write_mask(target, labels)
-            written.append(target)
-        if last and output.probabilities:
-            written.append(output.folder / f"{path.stem}_probabilities.tif")
-            write_probabilities(written[-1], prediction.probabilities[0])
-    return written
+
+def _read_as(job: Job, opened: OpenedImage, model: LoadedModel) -> tuple[ImageInput, str]:
+    """The image as it is read, and how a person said so, where the file does not say."""
+    name, channels = job.image.name, model.card.network.in_channels
+    axes, asked = axes_of_file(name, opened.array.shape, opened.axes, channels, job.axes)
+    return ImageInput.from_array(opened.array, axes=axes, name=name), axes.order if asked else ""
+
+
+def _scratch(folder: Path) -> "TemporaryDirectory[str]":
+    """A folder for what is computed before it is written, on the disk that it is written to."""
+    private = folder / PRIVATE_FOLDER
+    private.mkdir(parents=True, exist_ok=True)
+    return TemporaryDirectory(prefix=f"{SCRATCH}{os.getpid()}-", dir=private, ignore_cleanup_errors=True)

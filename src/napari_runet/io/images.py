@@ -8,6 +8,8 @@ import numpy.typing as npt
 import tifffile
 from PIL import Image, UnidentifiedImageError
 
+TIFF_SUFFIXES = (".tif", ".tiff")
+
 
 class FileError(ValueError):
     """A file cannot be read or written; the message says why."""
@@ -22,7 +24,7 @@ def read_image(path: Path) -> npt.NDArray[Any]:
         When it is missing, unreadable, or no image.
     """
     try:
-        if path.suffix.lower() in (".tif", ".tiff"):
+        if path.suffix.lower() in TIFF_SUFFIXES:
             return np.asarray(tifffile.imread(path))
         with Image.open(path) as image:
             if image.mode in ("P", "CMYK", "YCbCr", "LAB", "HSV"):
@@ -32,5 +34,7 @@ def read_image(path: Path) -> npt.NDArray[Any]:
             return np.asarray(image)
     except (UnidentifiedImageError, tifffile.TiffFileError) as error:
         raise FileError(f"{path} is not an image that can be read.") from error
+    except Image.DecompressionBombError as error:
+        raise FileError(f"{path} is too large for its kind of file; convert it to TIFF or OME-Zarr.") from error
     except (OSError, ValueError) as error:
         raise FileError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error

@@ -2,6 +2,7 @@
 
 import errno
 import io
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,13 @@ import numpy.typing as npt
 import tifffile
 from PIL import Image
 
-from napari_runet.io.atomic import write_atomically
-from napari_runet.io.images import FileError
+from napari_runet.io.atomic import write_atomically, written_atomically
+from napari_runet.io.images import TIFF_SUFFIXES, FileError
 
 PixelSize = float | tuple[float, float]
-MASK_SUFFIXES = (".tif", ".tiff", ".png")
-TIFF_SUFFIXES = (".tif", ".tiff")
+_IMAGEJ_BYTES = 1 << 31
+"""ImageJ's kind of TIFF ends at 4 GiB."""
+MASK_SUFFIXES = (*TIFF_SUFFIXES, ".png")
 _METRES = {
     "m": 1.0, "meter": 1.0, "metre": 1.0, "dm": 0.1, "cm": 1e-2, "centimeter": 1e-2, "centimetre": 1e-2,
     "mm": 1e-3, "millimeter": 1e-3, "millimetre": 1e-3, "um": 1e-6, "µm": 1e-6, "μm": 1e-6, "micron": 1e-6,
@@ -59,6 +61,44 @@ def write_mask(
     _write(path, content)
 
 
+def write_stack(
+    path: Path,
+    planes: Iterable[npt.NDArray[Any]],
+    shape: tuple[int, ...],
+    axes: str,
+    dtype: npt.DTypeLike = np.uint8,
+    *,
+    pixel_size: PixelSize | None = None,
+    unit: str | None = None,
+) -> None:
+    """Write a stack of masks or probabilities as compressed TIFF, one plane after the other; else as `write_mask`.
+
+    Parameters
+    ----------
+    path
+        Ending in .tif or .tiff.
+    planes
+        (Y, X) of `dtype` each, in the order of the stack.
+    shape, axes
+        Of the stack, with a letter of "TZCYX" for each dimension.
+    pixel_size, unit
+        As in `write_mask`.
+    """
+    if path.suffix.lower() not in TIFF_SUFFIXES:
+        raise FileError(f"{path}: what a stack leads to is written as .tif; choose this format.")
+    options = _tiff_options(axes, _checked(pixel_size), unit)
+    # tifffile reads ImageJ's stacks of single pixels wrongly
+    imagej = int(np.prod(shape)) * np.dtype(dtype).itemsize < _IMAGEJ_BYTES and shape[-2:] != (1, 1)
+    imagej = imagej and list(axes) == sorted(axes, key="TZCYX".index)
+    try:
+        with written_atomically(path) as stream:
+            tifffile.imwrite(
+                stream, iter(planes), shape=shape, dtype=dtype, imagej=imagej, bigtiff=not imagej, **options
+            )
+    except OSError as error:
+        raise FileError(why_not_written(path, error)) from error
+
+
 def write_probabilities(
     path: Path,
     probabilities: npt.NDArray[np.float32],
@@ -85,17 +125,21 @@ def _checked(pixel_size: PixelSize | None) -> tuple[float, float] | None:
 
 def _tiff(array: npt.NDArray[Any], axes: str, size: tuple[float, float] | None, unit: str | None) -> bytes:
     buffer = io.BytesIO()
-    options: dict[str, Any] = {"metadata": {"axes": axes}}
+    # tifffile reads ImageJ's stacks of single pixels wrongly
+    imagej = array.ndim == 2 and array.nbytes < _IMAGEJ_BYTES
+    tifffile.imwrite(buffer, array, imagej=imagej, **_tiff_options(axes, size, unit))
+    return buffer.getvalue()
+
+
+def _tiff_options(axes: str, size: tuple[float, float] | None, unit: str | None) -> dict[str, Any]:
+    options: dict[str, Any] = {"metadata": {"axes": axes}, "photometric": "minisblack", "compression": "zlib"}
     if size is not None:
         name = _SHORT.get(unit or "", unit or "pixel")
         # ImageJ's header is ASCII, with other letters escaped as Java does
         options["metadata"]["unit"] = "".join(c if c.isascii() else f"\\u{ord(c):04x}" for c in name)
         options["resolution"] = (1 / size[1], 1 / size[0])
         options["resolutionunit"] = 1
-    # ImageJ's kind of TIFF ends at 4 GiB, and tifffile reads its stacks of single pixels wrongly
-    imagej = array.ndim == 2 and array.nbytes < 1 << 31
-    tifffile.imwrite(buffer, array, imagej=imagej, photometric="minisblack", compression="zlib", **options)
-    return buffer.getvalue()
+    return options
 
 
 def _png(labels: npt.NDArray[np.uint8], size: tuple[float, float] | None, unit: str | None) -> bytes:

@@ -1,0 +1,159 @@
+"""From files, folders and patterns to the images that they mean."""
+
+import glob
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from napari_runet.io.images import FileError
+from napari_runet.io.opening import IMAGE_SUFFIXES
+
+ZARR_MARKS = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
+
+
+@dataclass(frozen=True, slots=True)
+class FoundImage:
+    """An image to be segmented.
+
+    Parameters
+    ----------
+    path
+        Of the file, or of the folder of an OME-Zarr image.
+    name
+        What its masks are called, without ending: below a searched folder with the folders between, by ``/``.
+    """
+
+    path: Path
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The images, and sentences for people on what was left out."""
+
+    images: tuple[FoundImage, ...]
+    notes: tuple[str, ...] = ()
+
+
+def find_images(
+    inputs: Sequence[str | Path],
+    pattern: str = "",
+    *,
+    output: Path | None = None,
+    written: Collection[Path] = (),
+) -> Found:
+    """All images that files, folders and patterns name, each once, in the order of people (2 before 10).
+
+    Parameters
+    ----------
+    inputs
+        Files, which need not exist (that is told when their turn comes); folders; patterns such as
+        ``"scans/**/*.tif"``.
+    pattern
+        Which files of a folder are meant: ``"*.png"``, or ``"**/*.png"`` for those below it too; by default all
+        images that lie directly in it.
+    output
+        Where the masks go: what lies in it is not taken for an image.
+    written
+        Masks of an earlier run, which are not taken for images either.
+
+    Raises
+    ------
+    FileError
+        When a folder or a pattern leads to nothing.
+    """
+    masks = {path.resolve() for path in written}
+    images: dict[Path, FoundImage] = {}
+    notes: list[str] = []
+    for given in inputs:
+        every = list(_meant(given, pattern))
+        left_out = _not_images(given, every, output, masks)
+        found = [image for image in every if image not in left_out]
+        if left_out:
+            some = "1 file" if len(left_out) == 1 else f"{len(left_out)} files"
+            notes.append(f"{some} in the output folder {output} not taken for an image.")
+        if not found:
+            raise FileError(_nothing(given, pattern, bool(left_out)))
+        for image in found:
+            images.setdefault(image.path.resolve(), image)
+    return Found(tuple(images.values()), tuple(notes))
+
+
+def _not_images(
+    given: str | Path, images: Sequence[FoundImage], output: Path | None, masks: Collection[Path]
+) -> set[FoundImage]:
+    """Those that were only found because masks lie where images are looked for; a file that is named is an image."""
+    root = _searched(given)
+    if root is None:
+        return set()
+    inside = output.resolve() if output is not None and root in output.resolve().parents else None
+    found = {image: image.path.resolve() for image in images}
+    return {image for image, path in found.items() if path in masks or (inside is not None and inside in path.parents)}
+
+
+def _searched(given: str | Path) -> Path | None:
+    """The folder that is searched for a folder or a pattern; None for a file."""
+    path = Path(given)
+    if path.is_dir():
+        return None if is_zarr(path) else path.resolve()
+    if path.exists() or not glob.has_magic(str(given)):
+        return None
+    plain = [part for part in path.parents if not glob.has_magic(str(part))]
+    return plain[0].resolve()
+
+
+def is_zarr(path: Path) -> bool:
+    """Whether a folder is a zarr store, or a part of one."""
+    return path.is_dir() and any((path / mark).is_file() for mark in ZARR_MARKS)
+
+
+def _meant(given: str | Path, pattern: str) -> Iterator[FoundImage]:
+    path = Path(given)
+    if path.is_dir() and not is_zarr(path):
+        for found in _in_folder(path, pattern):
+            yield FoundImage(found, stem_of(found.relative_to(path)))
+    elif not path.exists() and glob.has_magic(str(given)):
+        for match in _in_order(Path(match) for match in glob.glob(str(given), recursive=True)):
+            if match.is_file() or is_zarr(match):
+                yield FoundImage(match, stem_of(PurePath(match.name)))
+    else:
+        yield FoundImage(path, stem_of(PurePath(path.name)))
+
+
+def _in_folder(folder: Path, pattern: str) -> Iterator[Path]:
+    for path in _in_order(folder.glob(pattern or "*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        in_zarr = any(is_zarr(parent) for parent in path.parents if parent != folder and folder in parent.parents)
+        image = is_zarr(path) or (path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES)
+        if image and not hidden and not in_zarr:
+            yield path
+
+
+def stem_of(path: PurePath) -> str:
+    """A path without the endings of its file, by ``/``."""
+    name = path.name
+    for ending in (".ome.tif", ".ome.tiff", ".ome.zarr"):
+        if name.lower().endswith(ending):
+            return path.with_name(name[: -len(ending)]).as_posix()
+    return path.with_suffix("").as_posix()
+
+
+def _in_order(paths: "Iterator[Path] | Sequence[Path]") -> list[Path]:
+    """Sorted as people count: frame 2 before frame 10."""
+    return sorted(paths, key=lambda path: [_numbers(part) for part in path.parts])
+
+
+def _numbers(text: str) -> list[tuple[int, int | str]]:
+    parts = re.split(r"(\d+)", text.casefold())
+    return [(0, int(part)) if part.isdecimal() else (1, part) for part in parts]
+
+
+def _nothing(given: str | Path, pattern: str, left_out: bool) -> str:
+    if left_out:
+        return f"There is nothing in {given} but masks of an earlier run."
+    if Path(given).is_dir():
+        which = f"file that fits {pattern!r}" if pattern else f"image ({', '.join(IMAGE_SUFFIXES)}, OME-Zarr)"
+        below = "" if "**" in pattern else " Give the pattern '**/*' for those in folders below it."
+        return f"There is no {which} in {given}.{below}"
+    return f"No file fits {given}."

@@ -1,0 +1,191 @@
+"""What is written for each image and where, and what would be in the way of it."""
+
+import hashlib
+import shutil
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from napari_runet.batch.finding import FoundImage
+from napari_runet.io.images import FileError
+from napari_runet.io.masks import why_not_written
+
+FORMATS = ("tif", "png")
+PRIVATE_FOLDER = ".napari-runet"
+"""In an output folder: the record of what is finished, the lock, thumbnails."""
+SCRATCH = "scratch-"
+"""What folders in the private one begin with that hold what is computed before it is written."""
+COMPRESSED_MASK = 0.02
+"""Bytes that a pixel of a compressed mask takes at least; thin structures take more."""
+_CHUNK = 1 << 22
+
+
+class Output(BaseModel):
+    """What is written for each image, and where.
+
+    Parameters
+    ----------
+    folder
+        Made where it is missing.
+    format
+        ``"tif"`` or ``"png"``.
+    all_iterations
+        Also write the mask of every iteration, as ``<name>_iteration<t>``.
+    probabilities
+        Also write the last iteration's probabilities, as ``<name>_probabilities.tif``, (C, Y, X) float32.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    folder: Path
+    format: str = "tif"
+    all_iterations: bool = False
+    probabilities: bool = False
+
+    def mask(self, name: str) -> Path:
+        """Where the mask of the last iteration goes."""
+        return self.folder / f"{name}.{self.format}"
+
+    def iteration_mask(self, name: str, iteration: int) -> Path:
+        """Where the mask of one iteration goes."""
+        return self.mask(f"{name}_iteration{iteration}")
+
+    def probability_file(self, name: str) -> Path:
+        """Where the probabilities go."""
+        return self.folder / f"{name}_probabilities.tif"
+
+    def files(self, name: str, iterations: int) -> list[Path]:
+        """All files that an image leads to."""
+        paths = [self.mask(name)]
+        if self.all_iterations:
+            paths += [self.iteration_mask(name, t) for t in range(1, iterations + 1)]
+        if self.probabilities:
+            paths.append(self.probability_file(name))
+        return paths
+
+
+def check_output(images: Sequence[FoundImage], output: Output, iterations: int) -> None:
+    """See that no mask would be written over another image's masks, or over an image; nothing is written.
+
+    Raises
+    ------
+    FileError
+        When one would, or the format is unknown.
+    """
+    if output.format not in FORMATS:
+        raise FileError(f"There is no format {output.format!r}; choose {' or '.join(FORMATS)}.")
+    inputs = {image.path.resolve() for image in images}
+    owner: dict[str, Path] = {}
+    for image in images:
+        for path in output.files(image.name, iterations):
+            # some file systems do not tell upper from lower case
+            other = owner.setdefault(path.as_posix().casefold(), image.path)
+            if other is not image.path:
+                raise FileError(
+                    f"{other} and {image.path} would both be written to {path}; rename one, or segment them one by one."
+                )
+            if path.resolve() in inputs:
+                raise FileError(
+                    f"The mask of {image.path} would be written over the image {path}; choose another folder."
+                )
+
+
+def make_folder(folder: Path) -> None:
+    """Make an output folder and see that it can be written to.
+
+    Raises
+    ------
+    FileError
+        When it cannot.
+    """
+    probe = folder / ".napari-runet-writable"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except (FileExistsError, NotADirectoryError) as error:
+        raise FileError(f"{folder} is a file; choose a folder to write the masks into.") from error
+    except OSError as error:
+        raise FileError(why_not_written(folder, error)) from error
+
+
+def bytes_expected(pixels: int, classes: int, iterations: int, output: Output) -> int:
+    """How many bytes an image of so many pixels leads to, at the least."""
+    masks = 1 + (iterations if output.all_iterations else 0)
+    probabilities = 4 * classes / 2 if output.probabilities else 0
+    return int(pixels * (COMPRESSED_MASK * masks + probabilities))
+
+
+def check_room(folder: Path, expected: int) -> None:
+    """See that a disk has room for so many bytes.
+
+    Raises
+    ------
+    FileError
+        When it has not.
+    """
+    existing = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
+    free = shutil.disk_usage(existing).free
+    if expected > free:
+        raise FileError(
+            f"The disk of {folder} has {in_bytes(free)} free, and the results take at least about "
+            f"{in_bytes(expected)}; make room or choose another folder."
+        )
+
+
+def in_bytes(count: float) -> str:
+    """A number of bytes for people."""
+    units = ["bytes", "kB", "MB", "GB", "TB", "PB"]
+    while count >= 1000 and len(units) > 1:
+        count /= 1000
+        del units[0]
+    return f"{count:.0f} {units[0]}" if count >= 10 or units[0] == "bytes" else f"{count:.1f} {units[0]}"
+
+
+def digest_of(path: Path) -> str:
+    """sha256 of a file's content.
+
+    Raises
+    ------
+    OSError
+        When it cannot be read.
+    """
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def check_replacing(paths: Iterable[Path], written: dict[str, str], unfinished: Collection[str], folder: Path) -> None:
+    """See that only masks are replaced that were written here and that nobody has changed since.
+
+    Parameters
+    ----------
+    paths
+        What shall be written.
+    written
+        Digest of each file that the record names, by its path below `folder`.
+    unfinished
+        Files that a run that was ended had begun to write.
+
+    Raises
+    ------
+    FileError
+        When a file is there that is not such a mask.
+    """
+    for path in paths:
+        name = path.relative_to(folder).as_posix()
+        if name in unfinished or not path.exists():
+            continue
+        if name not in written:
+            raise FileError(
+                f"{path} is there already and was not written by this batch; move it away, or ask for it to be "
+                "overwritten."
+            )
+        if digest_of(path) != written[name]:
+            raise FileError(
+                f"{path} was changed since it was written, so it is kept; move it away, or ask for it to be "
+                "overwritten."
+            )

@@ -1,0 +1,151 @@
+"""What is known about an image that was segmented: enough to tell that it need not be done again."""
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from napari_runet.batch.output import Output
+from napari_runet.models.card import ModelCard
+from napari_runet.settings import SegmentationSettings
+
+RECORD_VERSION = 1
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class How(_Frozen):
+    """Everything besides the image that masks depend on."""
+
+    model_id: str
+    model_sha256: str
+    card_sha256: str = Field(description="Digest of what the card says about computing.")
+    iterations: int
+    threshold: float
+    tile_size: int
+    format: str
+    all_iterations: bool
+    probabilities: bool
+
+    @classmethod
+    def of(cls, card: ModelCard, settings: SegmentationSettings, output: Output) -> "How":
+        """What a model, settings and an output come to, with the card's values where the settings leave it to them."""
+        computing = card.model_dump_json(include={"network", "normalisation", "classes", "tile_overlap"})
+        return cls(
+            model_id=card.id,
+            model_sha256=card.sha256,
+            card_sha256=hashlib.sha256(computing.encode()).hexdigest(),
+            iterations=settings.iterations or card.iterations,
+            threshold=settings.threshold or card.threshold,
+            tile_size=settings.tile_size or card.tile_size,
+            format=output.format,
+            all_iterations=output.all_iterations,
+            probabilities=output.probabilities,
+        )
+
+
+class FinishedImage(_Frozen):
+    """An image whose masks are written.
+
+    Parameters
+    ----------
+    name, image
+        What its masks are called, and the image's path.
+    image_sha256
+        Of the image file's content.
+    how
+        What else they depend on.
+    files
+        sha256 of each file written, by its path below the output folder.
+    planes, pixels, foreground
+        Planes of the image, pixels of all of them, and how many have each foreground class.
+    classes
+        Names of the foreground classes.
+    seconds
+        How long it took, reading and writing included.
+    axes
+        How the image was read, where its file did not say and a person did.
+    """
+
+    kind: Literal["finished"] = "finished"
+    name: str
+    image: str
+    image_sha256: str
+    how: How
+    files: dict[str, str]
+    planes: int
+    pixels: int
+    foreground: tuple[int, ...]
+    classes: tuple[str, ...]
+    seconds: float
+    axes: str = ""
+
+    def is_whole(self, folder: Path) -> bool:
+        """Whether all its files are there; what is in them is not looked at."""
+        return all((folder / file).is_file() for file in self.files)
+
+
+class FailedImage(_Frozen):
+    """An image that could not be segmented, and why; `files` are those that an earlier run wrote of it."""
+
+    kind: Literal["failed"] = "failed"
+    name: str
+    image: str
+    model_id: str
+    error: str
+    files: dict[str, str] = {}
+
+
+class Job(_Frozen):
+    """One image to be segmented, with all that a process needs to know that does it.
+
+    Parameters
+    ----------
+    image, name
+        The file, and what its masks are called.
+    output, how, settings
+        What is written, what that depends on, and how the image is segmented.
+    known
+        What was finished earlier; None for nothing.
+    written
+        sha256 of each file that earlier runs wrote for this image, by its path below the output folder.
+    unfinished
+        Files below the output folder that a run that was ended had begun to write.
+    axes
+        What the image's dimensions are, where its file does not say.
+    overwrite
+        Do it anew in any case, and replace whatever is there.
+    """
+
+    image: Path
+    name: str
+    output: Output
+    how: How
+    settings: SegmentationSettings
+    known: FinishedImage | None = None
+    written: dict[str, str] = {}
+    unfinished: tuple[str, ...] = ()
+    axes: str = ""
+    overwrite: bool = False
+
+    def is_finished(self, image_sha256: str) -> bool:
+        """Whether an image of this content is done already, and its masks are there."""
+        known = self.known
+        if known is None or self.overwrite or (known.image_sha256, known.how) != (image_sha256, self.how):
+            return False
+        read_alike = not known.axes or self.axes in ("", known.axes)
+        return read_alike and known.is_whole(self.output.folder)
+
+
+class Outcome(_Frozen):
+    """What became of a job: its record, and whether it had been finished before."""
+
+    record: FinishedImage
+    skipped: bool = False
+
+
+Entry = Annotated[FinishedImage | FailedImage, Field(discriminator="kind")]
+entry_adapter: TypeAdapter[Entry] = TypeAdapter(Entry)

@@ -1,0 +1,248 @@
+"""One run over an output folder: what is to be done, what has been done, and the table of it."""
+
+import errno
+import glob
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+from napari_runet.batch.finding import Found, FoundImage, find_images
+from napari_runet.batch.output import (
+    PRIVATE_FOLDER,
+    SCRATCH,
+    Output,
+    bytes_expected,
+    check_output,
+    check_room,
+    make_folder,
+)
+from napari_runet.batch.record import FailedImage, FinishedImage, How, Job, Outcome
+from napari_runet.batch.record_file import RecordFile, begun, clear_begun, written_by
+from napari_runet.batch.summary import write_summary
+from napari_runet.io.images import FileError
+from napari_runet.io.masks import why_not_written
+from napari_runet.io.opening import image_shape
+from napari_runet.models.card import ModelCard
+from napari_runet.settings import SegmentationSettings
+
+SUMMARY_SECONDS = 2.0
+"""The summary is written at most this often while a run goes on, and at its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Which images are to be segmented into what; nothing is written yet.
+
+    Parameters
+    ----------
+    found
+        The images, and what was left out.
+    output, how, settings
+        What is written, what that depends on, and how it is computed.
+    axes
+        What the dimensions of an image are whose file does not say.
+    overwrite
+        Do everything anew, and replace whatever is there.
+    """
+
+    found: Found
+    output: Output
+    how: How
+    settings: SegmentationSettings
+    axes: str = ""
+    overwrite: bool = False
+
+
+def plan(
+    inputs: Sequence[str | Path],
+    output: Output,
+    card: ModelCard,
+    settings: SegmentationSettings,
+    *,
+    pattern: str = "",
+    axes: str = "",
+    overwrite: bool = False,
+) -> Plan:
+    """Find the images, and see that their masks would be in nobody's way.
+
+    Raises
+    ------
+    FileError
+        When there are none, or the output cannot be as it is asked for.
+    """
+    found = find_images(inputs, pattern, output=output.folder, written=written_by(output.folder))
+    how = How.of(card, settings, output)
+    check_output(found.images, output, how.iterations)
+    return Plan(found, output, how, settings, axes.upper(), overwrite)
+
+
+@dataclass(slots=True)
+class Tally:
+    """How many images were done, were done before, and could not be done; and the sentences on the latter."""
+
+    done: int = 0
+    skipped: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+class BatchRun:
+    """A run that holds its output folder against others, until it is closed.
+
+    Parameters
+    ----------
+    plan
+        What is to be done.
+    clock
+        Seconds, for how often the summary is written.
+
+    Attributes
+    ----------
+    jobs
+        One for each image; those that are finished are found out by whoever does them, at their turn.
+    tally
+        How it goes.
+
+    Raises
+    ------
+    FileError
+        When the folder cannot be made or written to, another run holds it, or there is no room for the results.
+    """
+
+    def __init__(self, plan: Plan, clock: Callable[[], float] = time.monotonic) -> None:
+        self.plan = plan
+        self.tally = Tally()
+        self._clock = clock
+        self._folder = plan.output.folder
+        self._summarised = clock()
+        make_folder(self._folder)
+        self._record = RecordFile(self._folder)
+        try:
+            self.jobs = [self._job(image) for image in plan.found.images]
+            self._sweep()
+            check_room(self._folder, self._bytes_expected())
+        except BaseException:
+            self._record.close()
+            raise
+
+    def __enter__(self) -> "BatchRun":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def finish(self, outcome: Outcome) -> None:
+        """Keep what a job gave.
+
+        Raises
+        ------
+        FileError
+            When there is no room for the record: what was written then counts as unfinished.
+        """
+        if outcome.skipped:
+            self.tally.skipped += 1
+        else:
+            self._record.add(outcome.record)
+            self.tally.done += 1
+        clear_begun(self._folder, outcome.record.name)
+        self._summarise_sometimes()
+
+    def fail(self, job: Job, error: Exception) -> None:
+        """Keep why a job could not be done; the others go on.
+
+        Raises
+        ------
+        FileError
+            When the disk is full, so that no other job could be done either.
+        """
+        sentence = str(error)
+        self.tally.problems.append(sentence)
+        if is_out_of_room(error):
+            raise FileError(f"{sentence} What was finished stays, and the same command goes on from there.") from error
+        self._record.add(
+            FailedImage(
+                name=job.name, image=str(job.image), model_id=job.how.model_id, error=sentence, files=job.written
+            )
+        )
+        self._summarise_sometimes()
+
+    def close(self) -> None:
+        """Write the summary, and let other runs into the folder.
+
+        Raises
+        ------
+        FileError
+            When the summary cannot be written; the folder is free nevertheless.
+        """
+        try:
+            self._summarise()
+        finally:
+            self._record.close()
+
+    def _job(self, image: FoundImage) -> Job:
+        entry = self._record.entries.get(image.name)
+        return Job(
+            image=image.path,
+            name=image.name,
+            output=self.plan.output,
+            how=self.plan.how,
+            settings=self.plan.settings,
+            known=entry if isinstance(entry, FinishedImage) else None,
+            written=entry.files if entry is not None else {},
+            unfinished=begun(self._folder, image.name),
+            axes=self.plan.axes,
+            overwrite=self.plan.overwrite,
+        )
+
+    def _sweep(self) -> None:
+        """Remove what a run that was killed has left half-written."""
+        for scratch in (self._folder / PRIVATE_FOLDER).glob(f"{SCRATCH}*"):
+            shutil.rmtree(scratch)
+        for job in self.jobs:
+            for file in job.output.files(job.name, job.how.iterations) if job.unfinished else ():
+                for partial in file.parent.glob(f".{glob.escape(file.name)}.*.partial"):
+                    partial.unlink(missing_ok=True)
+
+    def _bytes_expected(self) -> int:
+        """Of what is not there yet; an image that cannot be read counts nothing and is told at its turn."""
+        expected = 0
+        for job in self.jobs:
+            if job.known is not None and job.known.is_whole(self._folder):
+                continue
+            try:
+                shape, _ = image_shape(job.image)
+            except FileError:
+                continue
+            pixels = 1
+            for size in shape:
+                pixels *= size if size > 4 else 1  # dimensions this short are colours
+            expected += bytes_expected(pixels, 2, self.plan.how.iterations, self.plan.output)
+        return expected
+
+    def _summarise_sometimes(self) -> None:
+        if self._clock() - self._summarised >= SUMMARY_SECONDS:
+            self._summarise()
+
+    def _summarise(self) -> None:
+        self._summarised = self._clock()
+        entries = self._record.entries
+        order = {job.name: number for number, job in enumerate(self.jobs)}
+        names = sorted(entries, key=lambda name: (order.get(name, len(order)), name))
+        try:
+            write_summary(self._folder, [entries[name] for name in names])
+        except OSError as error:
+            raise FileError(why_not_written(self._folder, error)) from error
+
+
+def is_out_of_room(error: BaseException | None) -> bool:
+    """Whether a full disk, or a used-up quota, is behind an error."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__
+    return False
+

@@ -1,0 +1,101 @@
+"""`segment_files`: files, folders and patterns into a folder of masks, in the caller's process."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from napari_runet.batch.output import Output
+from napari_runet.batch.record import Job, Outcome
+from napari_runet.batch.run import BatchRun, Plan, Tally, plan
+from napari_runet.inference.files import segment_file
+from napari_runet.inference.segmenter import LoadedModel, load_model
+from napari_runet.settings import SegmentationSettings
+
+Told = Callable[[Job, float, Outcome | Exception | None], None]
+"""Called with a job, the share of it that is done, and at its end what became of it."""
+
+
+def _ignore(job: Job, share: float, end: Outcome | Exception | None) -> None:
+    pass
+
+
+def segment_files(
+    images: str | Path | Sequence[str | Path],
+    model: LoadedModel | str | Path,
+    output: str | Path,
+    *,
+    pattern: str = "",
+    axes: str = "",
+    iterations: int | None = None,
+    threshold: float | None = None,
+    tile_size: int | None = None,
+    file_format: str = "tif",
+    all_iterations: bool = False,
+    probabilities: bool = False,
+    overwrite: bool = False,
+    told: Told = _ignore,
+) -> Tally:
+    """Segment image files into a folder of masks, with a summary beside them.
+
+    What is finished there (the same content, model and settings) is not done again, so that a run that was ended
+    can be repeated. An image that cannot be segmented does not stop the others.
+
+    Parameters
+    ----------
+    images
+        Files, folders and patterns.
+    model
+        From `load_model`, or what it takes.
+    output
+        Folder for the masks and ``summary.csv``.
+    pattern
+        Which files of a folder are meant, such as ``"**/*.png"``.
+    axes
+        What the dimensions of stacks are, such as ``"TYX"``, where their files do not say.
+    iterations, threshold, tile_size
+        By default what the model's card recommends.
+    file_format
+        ``"tif"`` or ``"png"``.
+    all_iterations, probabilities
+        Also write the mask of each iteration, and the last one's probabilities.
+    overwrite
+        Do everything anew, and replace whatever is there.
+    told
+        Called while it goes on; may raise to stop.
+
+    Returns
+    -------
+    How many were done, and a sentence for each that could not be.
+
+    Raises
+    ------
+    FileError
+        When nothing could be done: there are no images, the output cannot be as asked for, another run holds it,
+        or there is no room for the results.
+    ModelError, DeviceError
+        As `load_model` does.
+    """
+    settings = SegmentationSettings(iterations=iterations, threshold=threshold, tile_size=tile_size)
+    loaded = model if isinstance(model, LoadedModel) else load_model(model)
+    written = Output(
+        folder=Path(output), format=file_format, all_iterations=all_iterations, probabilities=probabilities
+    )
+    inputs = [images] if isinstance(images, str | Path) else images
+    return carry_out(
+        plan(inputs, written, loaded.card, settings, pattern=pattern, axes=axes, overwrite=overwrite), loaded, told
+    )
+
+
+def carry_out(planned: Plan, model: LoadedModel, told: Told = _ignore) -> Tally:
+    """Do what was planned, one image after the other; else as `segment_files`."""
+    with BatchRun(planned) as run:
+        for job in run.jobs:
+            told(job, 0.0, None)
+            try:
+                outcome = segment_file(job, model, lambda share, job=job: told(job, share, None))  # type: ignore[misc]
+            except (ValueError, OSError) as error:
+                run.fail(job, error)
+                told(job, 1.0, error)
+            else:
+                run.finish(outcome)
+                told(job, 1.0, outcome)
+        return run.tally
