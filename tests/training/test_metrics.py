@@ -36,6 +36,18 @@ def test_overlap_is_scikit_learns(masks):
         assert found[name] is None if math.isnan(value) else found[name] == pytest.approx(value), name
 
 
+def test_overlap_of_several_classes_is_scikit_learns_over_the_foreground():
+    rng = np.random.default_rng(0)
+    truth, predicted = rng.integers(0, 5, (2, 40, 30)).astype(np.uint8)
+    found = metrics.overlap(predicted, truth)
+    options = {"labels": [1, 2, 3, 4], "average": "micro"}
+    flat = truth.ravel(), predicted.ravel()
+    assert found["dice"] == pytest.approx(sklearn_metrics.f1_score(*flat, **options))
+    assert found["iou"] == pytest.approx(sklearn_metrics.jaccard_score(*flat, **options))
+    assert found["precision"] == pytest.approx(sklearn_metrics.precision_score(*flat, **options))
+    assert found["recall"] == pytest.approx(sklearn_metrics.recall_score(*flat, **options))
+
+
 @given(st.integers(0, 2**32 - 1), st.integers(2, 6))
 @settings(max_examples=20, deadline=None)
 def test_class_means_are_scikit_learns(seed, classes):
@@ -110,7 +122,9 @@ def test_calibration_error_is_that_of_a_naive_loop_over_images():
     parts = [(rng.random(500, np.float32), rng.random(500) < 0.4) for _ in range(3)]
     calibration = metrics.Calibration(bins=10)
     for probabilities, truth in parts:
-        calibration.add(probabilities, truth)
+        one = metrics.Calibration(bins=10)
+        one.add(probabilities, truth)
+        calibration = calibration + one
     p, y = (np.concatenate(each) for each in zip(*parts, strict=True))
     expected = 0.0
     for k in range(10):

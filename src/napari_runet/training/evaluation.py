@@ -1,7 +1,7 @@
 """How good a model is on labelled images, as one click would segment them."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -19,25 +19,37 @@ MEANS = (
     "relaxed_precision", "relaxed_recall", "relaxed_f1", "cldice", "betti0_error",
 )  # fmt: skip
 """Figures of the foreground of one image; a model's is the mean over images."""
+Figures = dict[str, float | None]
 
 
-class _Iteration:
-    """What is gathered over the images for one iteration."""
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What was measured of one image at one iteration.
 
-    def __init__(self, classes: int) -> None:
-        self.confusion = np.zeros((classes, classes), np.int64)
-        self.calibration = metrics.Calibration()
-        self.images: list[dict[str, float | None]] = []
+    Parameters
+    ----------
+    confusion
+        (classes, classes) pixels, rows the truth, columns the prediction.
+    calibration
+        Of the foreground's probability.
+    figures
+        `MEANS` of the image, None where it has no foreground.
+    """
 
-    def figures(self, number: int) -> dict[str, Any]:
-        interval = metrics.bootstrap_interval([image["dice"] for image in self.images])
-        return {
-            "iteration": number,
-            **{name: metrics.mean([image[name] for image in self.images]) for name in MEANS},
-            **metrics.class_means(self.confusion),
-            "ece": self.calibration.error(),
-            "dice_interval": None if interval is None else list(interval),
-        }
+    confusion: npt.NDArray[np.int64]
+    calibration: metrics.Calibration
+    figures: Figures | None
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A model's measurements: the images' names, and for each image one measurement an iteration."""
+
+    model: str
+    sha256: str
+    classes: tuple[str, ...]
+    names: tuple[str, ...]
+    images: tuple[tuple[Measurement, ...], ...]
 
 
 def evaluate(
@@ -45,7 +57,7 @@ def evaluate(
     pairs: Sequence[Pair],
     settings: SegmentationSettings | None = None,
     report: Callable[[int], None] = lambda done: None,
-) -> dict[str, Any]:
+) -> Evaluation:
     """Measure a model.
 
     Parameters
@@ -57,69 +69,62 @@ def evaluate(
     report
         Called after each image with how many are done.
 
-    Returns
-    -------
-    Ready for JSON: ``model``, ``sha256``, ``n`` images, ``n_empty`` of which have no foreground and are left out
-    of the means over images, ``iterations`` with the figures of each, and ``per_image`` with the Dice of each.
-    Undefined figures are None.
-
     Raises
     ------
     DataError
         When the labels hold a class that the model does not have.
     """
     settings = settings or SegmentationSettings()
-    classes = model.card.network.classes
-    gathered = [_Iteration(classes) for _ in range(settings.iterations or model.card.iterations)]
-    per_image: list[dict[str, Any]] = []
+    names, images = [], []
     for done, pair in enumerate(pairs, 1):
         truth = known_labels(pair)
-        known = truth != UNKNOWN
-        _check_classes(pair, truth[known], classes)
-        dice: list[float | None] = []
+        _check_classes(pair, truth, model.card.network.classes)
         source = ImageInput.from_array(pair.image, name=pair.name)
-        for step, into in zip(iterate(source, model, settings), gathered, strict=True):
-            labels = labels_from(quantise(step.foreground), settings.threshold or model.card.threshold)
-            dice.append(_add(into, step.foreground, labels, truth, known))
-        per_image.append({"name": pair.name, "dice": dice})
+        threshold = settings.threshold or model.card.threshold
+        names.append(pair.name)
+        images.append(
+            tuple(
+                measure(step.foreground, labels_from(quantise(step.foreground), threshold), truth)
+                for step in iterate(source, model, settings)
+            )
+        )
         report(done)
-    return {
-        "model": model.card.id,
-        "sha256": model.card.sha256,
-        "n": len(pairs),
-        "n_empty": len(pairs) - len(gathered[0].images),
-        "iterations": [each.figures(number) for number, each in enumerate(gathered, 1)],
-        "per_image": per_image,
-    }
+    classes = tuple(info.name for info in model.card.classes)
+    return Evaluation(model.card.id, model.card.sha256, classes, tuple(names), tuple(images))
 
 
-def _check_classes(pair: Pair, labels: npt.NDArray[np.uint8], classes: int) -> None:
-    highest = int(labels.max(initial=0))
+def _check_classes(pair: Pair, truth: npt.NDArray[np.uint8], classes: int) -> None:
+    highest = int(truth[truth != UNKNOWN].max(initial=0))
     if highest >= classes:
         raise DataError(f"{pair.name}: the labels hold class {highest}, but the model knows only 0 to {classes - 1}.")
 
 
-def _add(
-    into: _Iteration,
-    foreground: npt.NDArray[np.float32],
-    labels: npt.NDArray[np.uint8],
-    truth: npt.NDArray[np.uint8],
-    known: npt.NDArray[np.bool_],
-) -> float | None:
-    """Count one image at one iteration; returns its Dice coefficient, None without foreground."""
+def measure(
+    foreground: npt.NDArray[np.float32], labels: npt.NDArray[np.uint8], truth: npt.NDArray[np.uint8]
+) -> Measurement:
+    """Compare one prediction with the truth.
+
+    Parameters
+    ----------
+    foreground
+        (K, Y, X), probability of each foreground class.
+    labels, truth
+        (Y, X) class ids; the truth is `UNKNOWN` where nothing counts.
+    """
+    known = truth != UNKNOWN
     probability = np.clip(foreground.sum(axis=0), 0, 1)[known]
     positive = truth[known] > 0
-    into.confusion += metrics.confusion_matrix(labels[known], truth[known], len(into.confusion))
-    into.calibration.add(probability, positive)
+    confusion = metrics.confusion_matrix(labels[known], truth[known], len(foreground) + 1)
+    calibration = metrics.Calibration()
+    calibration.add(probability, positive)
     if not positive.any():
-        return None
+        return Measurement(confusion, calibration, None)
     drawn, real = (labels > 0) & known, (truth > 0) & known
-    figures: dict[str, float | None] = {
-        **metrics.overlap(drawn, real),
+    figures: Figures = {
+        **metrics.overlap(labels[known], truth[known]),
         "auc": metrics.area_under_curve(probability, positive),
         **metrics.relaxed(drawn, real),
         "cldice": metrics.centreline_dice(drawn, real),
         "betti0_error": metrics.betti0_error(drawn, real),
     }
-    into.images.append(figures)
-    return figures["dice"]
+    return Measurement(confusion, calibration, figures)

@@ -1,6 +1,7 @@
 """Figures of merit, in numpy; an undefined one is None, never NaN."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,9 +24,13 @@ def mean(values: Sequence[float | None]) -> float | None:
     return float(np.mean(defined)) if defined else None
 
 
-def overlap(predicted: Mask, truth: Mask) -> dict[str, float | None]:
-    """Dice, IoU, precision and recall of two sets of pixels of the same shape."""
-    both, found, there = int((predicted & truth).sum()), int(predicted.sum()), int(truth.sum())
+def overlap(predicted: npt.NDArray[Any], truth: npt.NDArray[Any]) -> dict[str, float | None]:
+    """Dice, IoU, precision and recall of the foreground of two masks, or two arrays of class ids, of one shape.
+
+    With several classes a foreground pixel is right where its class is right.
+    """
+    there_and_found = (truth > 0) & (predicted == truth)
+    both, found, there = int(there_and_found.sum()), int((predicted > 0).sum()), int((truth > 0).sum())
     return {
         "dice": ratio(2 * both, found + there),
         "iou": ratio(both, found + there - both),
@@ -42,23 +47,33 @@ def confusion_matrix(
     return flat.reshape(classes, classes).astype(np.int64)
 
 
-def class_means(confusion: npt.NDArray[np.int64]) -> dict[str, float | None]:
-    """Mean over the classes, the background among them, of IoU, precision, recall and F1.
+def class_figures(confusion: npt.NDArray[np.int64]) -> dict[str, list[float | None]]:
+    """IoU, precision, recall and F1 of each class, the background among them.
 
     Precision is the share of what was *predicted* as a class that is of it, recall the share of what *is* of a
-    class that was predicted so. A class for which a figure is undefined is left out of that mean.
+    class that was predicted so (the authors' code has the two names the other way round).
     """
     hits, there, found = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
 
-    def means(numerator: npt.NDArray[np.int64], denominator: npt.NDArray[np.int64]) -> float | None:
-        return mean([ratio(n, d) for n, d in zip(numerator, denominator, strict=True)])
+    def ratios(numerator: npt.NDArray[np.int64], denominator: npt.NDArray[np.int64]) -> list[float | None]:
+        return [ratio(n, d) for n, d in zip(numerator, denominator, strict=True)]
 
     return {
-        "miou": means(hits, there + found - hits),
-        "mprec": means(hits, found),
-        "mrec": means(hits, there),
-        "mf1": means(2 * hits, there + found),
+        "iou": ratios(hits, there + found - hits),
+        "precision": ratios(hits, found),
+        "recall": ratios(hits, there),
+        "f1": ratios(2 * hits, there + found),
     }
+
+
+def class_means(confusion: npt.NDArray[np.int64]) -> dict[str, float | None]:
+    """mIoU, mPrec, mRec and mF1 as the paper defines them: means over the classes, the background among them.
+
+    A class for which a figure is undefined is left out of that mean.
+    """
+    figures = class_figures(confusion)
+    names = {"miou": "iou", "mprec": "precision", "mrec": "recall", "mf1": "f1"}
+    return {name: mean(figures[figure]) for name, figure in names.items()}
 
 
 def area_under_curve(scores: npt.NDArray[np.float32], truth: Mask) -> float | None:
@@ -116,7 +131,7 @@ def betti0_error(predicted: Mask, truth: Mask) -> int:
 
 
 class Calibration:
-    """Expected calibration error of the foreground's probability, over `bins` equal bins, gathered image by image."""
+    """Expected calibration error of the foreground's probability, over `bins` equal bins; two of them add up."""
 
     def __init__(self, bins: int = 15) -> None:
         self.bins = bins
@@ -131,18 +146,32 @@ class Calibration:
         self.confidence += np.bincount(where, probabilities, minlength=self.bins)
         self.positives += np.bincount(where, truth, minlength=self.bins)
 
+    def __add__(self, other: "Calibration") -> "Calibration":
+        both = Calibration(self.bins)
+        both.count = self.count + other.count
+        both.confidence = self.confidence + other.confidence
+        both.positives = self.positives + other.positives
+        return both
+
     def error(self) -> float | None:
         """Mean over pixels of | mean probability - share of positives | of their bin."""
         return ratio(float(np.abs(self.confidence - self.positives).sum()), int(self.count.sum()))
 
 
-def bootstrap_interval(
-    values: Sequence[float | None], *, level: float = 0.95, draws: int = 2000, seed: int = 0
-) -> tuple[float, float] | None:
-    """Percentile interval of the mean when images are drawn again with replacement; None for fewer than two."""
+def redraws(count: int, draws: int = 2000, seed: int = 0) -> npt.NDArray[np.int64]:
+    """(draws, count) positions of images drawn again with replacement: the bootstrap's, always the same."""
+    return np.random.default_rng(seed).integers(0, count, (draws, count))
+
+
+def percentile_interval(values: npt.NDArray[np.float64], level: float = 0.95) -> tuple[float, float]:
+    """The middle `level` of the values."""
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def bootstrap_interval(values: Sequence[float | None]) -> tuple[float, float] | None:
+    """95 % of the mean when images are drawn again with replacement; None for fewer than two defined values."""
     defined = np.array([value for value in values if value is not None], np.float64)
     if defined.size < 2:
         return None
-    chosen = np.random.default_rng(seed).integers(0, defined.size, (draws, defined.size))
-    low, high = np.quantile(defined[chosen].mean(axis=1), [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    return percentile_interval(defined[redraws(defined.size)].mean(axis=1))

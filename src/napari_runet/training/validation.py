@@ -8,6 +8,7 @@ from napari_runet.inference.iterations import iterate_plane
 from napari_runet.models.card import ModelCard
 from napari_runet.networks import IterativeNetwork
 from napari_runet.training.losses import UNKNOWN
+from napari_runet.training.metrics import overlap
 from napari_runet.training.pairs import Pair, known_labels
 
 
@@ -29,6 +30,5 @@ def validate(card: ModelCard, network: IterativeNetwork, pairs: list[Pair], iter
         scores.append([])
         for step in steps:
             labels = labels_from(quantise(step.foreground), card.threshold)
-            overlap = ((labels == truth) & (truth > 0) & known).sum()
-            scores[-1].append(float(2 * overlap / ((labels[known] > 0).sum() + (truth[known] > 0).sum())))
+            scores[-1].append(overlap(labels[known], truth[known])["dice"] or 0.0)
     return tuple(float(value) for value in np.mean(scores, axis=0)) if scores else (0.0,) * iterations
