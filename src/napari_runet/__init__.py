@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from napari_runet.inference.segmenter import segment as segment
     from napari_runet.models.card import ModelCard as ModelCard
     from napari_runet.models.store import ModelStore as ModelStore
+    from napari_runet.reviewing.places import doubtful_places as doubtful_places
     from napari_runet.settings import FineTuningSettings as FineTuningSettings
     from napari_runet.settings import SegmentationSettings as SegmentationSettings
     from napari_runet.training.fine_tuning import fine_tune as fine_tune
@@ -28,6 +29,7 @@ _HOME_OF = {
     "segment_files": "napari_runet.inference.many_files",
     "ModelCard": "napari_runet.models.card",
     "ModelStore": "napari_runet.models.store",
+    "doubtful_places": "napari_runet.reviewing.places",
     "FineTuningSettings": "napari_runet.settings",
     "SegmentationSettings": "napari_runet.settings",
     "fine_tune": "napari_runet.training.fine_tuning",

@@ -9,6 +9,7 @@ import typer
 from napari_runet.cli_evaluate import evaluate
 from napari_runet.cli_finetune import register
 from napari_runet.cli_models import add_model_commands, doctor
+from napari_runet.cli_places import places
 from napari_runet.cli_segment import segment
 from napari_runet.cli_train import train
 
@@ -22,6 +23,7 @@ app = typer.Typer(
 models_app = typer.Typer(help="List, inspect and manage models.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
 app.command()(segment)
+app.command()(places)
 app.command()(evaluate)
 app.command()(train)
 app.command()(doctor)

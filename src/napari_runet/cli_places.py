@@ -1,0 +1,142 @@
+"""The command ``places``."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from napari_runet.cli_common import Device, Iterations, Json, Model, Threshold, sentences, write_json
+
+if TYPE_CHECKING:
+    from napari_runet.batch.finding import FoundImage
+    from napari_runet.inference.segmenter import LoadedModel
+    from napari_runet.reviewing.places import Place
+    from napari_runet.settings import SegmentationSettings
+
+
+@dataclass(frozen=True, slots=True)
+class _Ranked:
+    """The places of one plane of an image file; `index` is empty for an image of a single plane."""
+
+    path: Path
+    index: tuple[int, ...]
+    doubt: float
+    places: "list[Place]"
+
+
+def places(
+    images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Files, folders, patterns.")],
+    model: Model,
+    most: Annotated[int, typer.Option("--most", min=1, max=1000, help="At most this many places a plane.")] = 10,
+    pattern: Annotated[str, typer.Option("--pattern", help="Which files of a folder, such as '**/*.png'.")] = "",
+    axes: Annotated[str, typer.Option("--axes", help="What a stack's dimensions are: T, Z, C, Y, X.")] = "",
+    iterations: Iterations = None,
+    device: Device = "auto",
+    threshold: Threshold = None,
+    uncertainty: Annotated[
+        Path | None, typer.Option("--uncertainty", help="Folder for the score of every pixel, 0 to 255, as TIFF.")
+    ] = None,
+    json: Json = None,
+) -> None:
+    """Say where masks are most doubtful: which image or plane to look at first, and which places in it."""
+    from napari_runet.settings import SegmentationSettings
+
+    with sentences():
+        settings = SegmentationSettings.model_validate(
+            {"iterations": iterations, "threshold": threshold, "device": device}
+        )
+    from napari_runet.batch.finding import find_images
+    from napari_runet.inference.segmenter import load_model
+
+    with sentences():
+        found = find_images(images, pattern).images
+        loaded = load_model(model, settings.device)
+        if uncertainty is not None:
+            _make_folder(uncertainty)
+    ranked: list[_Ranked] = []
+    failed = 0
+    for image in found:
+        try:
+            ranked += _ranked(image, axes, loaded, settings, most, uncertainty)
+        except (ValueError, OSError) as error:
+            failed += 1
+            typer.echo(str(error), err=True)
+    ranked.sort(key=lambda plane: -plane.doubt)
+    _tell(ranked)
+    if json is not None:
+        with sentences():
+            write_json(json, [_as_json(plane) for plane in ranked])
+    if failed:
+        raise typer.Exit(1)
+
+
+def _make_folder(folder: Path) -> None:
+    from napari_runet.io.images import FileError
+    from napari_runet.io.masks import why_not_written
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(why_not_written(folder, error)) from error
+
+
+def _ranked(
+    image: "FoundImage",
+    axes: str,
+    model: "LoadedModel",
+    settings: "SegmentationSettings",
+    most: int,
+    uncertainty: Path | None,
+) -> Iterator[_Ranked]:
+    """Each plane of an image file."""
+    import numpy as np
+
+    from napari_runet.batch.axes_of_files import axes_of_file
+    from napari_runet.images.image_input import ImageInput
+    from napari_runet.inference.segmenter import segment
+    from napari_runet.io.masks import write_mask
+    from napari_runet.io.opening import open_image
+    from napari_runet.reviewing.doubt import doubt
+    from napari_runet.reviewing.places import MOST_PLACES, doubt_of_plane, rank
+
+    with open_image(image.path) as opened:
+        name, channels = image.path.name, model.card.network.in_channels
+        read_as, _ = axes_of_file(name, opened.array.shape, opened.axes, channels, axes)
+        source = ImageInput.from_array(opened.array, axes=read_as, name=name)
+        stack = tuple(int(source.array.shape[axis]) for axis in read_as.plane_axes)
+        for index in np.ndindex(stack):
+            prediction = segment(
+                source, model, iterations=settings.iterations, threshold=settings.threshold, index=index
+            )
+            foreground = prediction.foreground
+            score = doubt(foreground[-1], foreground[-2] if len(foreground) > 1 else None, prediction.threshold)
+            shown = index if any(count > 1 for count in stack) else ()
+            if uncertainty is not None:
+                stem = "_".join([image.name, *(str(position + 1) for position in shown)])
+                path = uncertainty / f"{stem}_uncertainty.tif"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_mask(path, score.score, pixel_size=opened.pixel_size, unit=opened.unit)
+            found = rank(score, max(most, MOST_PLACES))
+            yield _Ranked(image.path, shown, doubt_of_plane(found), found[:most])
+
+
+def _tell(ranked: list[_Ranked]) -> None:
+    for plane in ranked:
+        which = f", plane {', '.join(str(position + 1) for position in plane.index)}" if plane.index else ""
+        typer.echo(f"{plane.path}{which}: doubt {plane.doubt:.3f}")
+        for number, place in enumerate(plane.places, 1):
+            where = f"rows {place.y} to {place.y + place.height}, columns {place.x} to {place.x + place.width}"
+            typer.echo(f"  {number:3d}  {where}: {place.score:.3f} ({place.reason})")
+
+
+def _as_json(plane: _Ranked) -> dict[str, object]:
+    rows = [
+        {
+            "y": place.y, "x": place.x, "height": place.height, "width": place.width,
+            "score": round(place.score, 4), "parts": {name: round(value, 4) for name, value in place.parts.items()},
+        }
+        for place in plane.places
+    ]  # fmt: skip
+    return {"image": str(plane.path), "plane": list(plane.index), "doubt": round(plane.doubt, 4), "places": rows}

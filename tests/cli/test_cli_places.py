@@ -1,0 +1,56 @@
+"""``places``: which image first, where in it, and the score as an image."""
+
+import json
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+from typer.testing import CliRunner
+
+from napari_runet.cli import app
+from napari_runet.models.store import HOME_VARIABLE
+
+
+@pytest.fixture
+def folder(tiny_models, tmp_path, monkeypatch):
+    monkeypatch.setenv(HOME_VARIABLE, str(tiny_models))
+    folder = tmp_path / "images"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    Image.fromarray(np.full((70, 90, 3), 80, np.uint8)).save(folder / "flat.png")
+    Image.fromarray(rng.integers(0, 256, (70, 90, 3), np.uint8)).save(folder / "busy.png")
+    (folder / "broken.png").write_text("no image")
+    stack = rng.integers(0, 256, (2, 40, 50, 3), np.uint8)
+    tifffile.imwrite(folder / "stack.tif", stack, photometric="rgb", metadata={"axes": "TYXS"})
+    return folder
+
+
+def test_places_of_a_folder_with_a_stack_and_a_broken_file(folder, tmp_path):
+    where, scores = tmp_path / "places.json", tmp_path / "scores"
+    command = ["places", str(folder), "--model", "tiny", "--most", "3", "--json", str(where)]
+    result = CliRunner().invoke(app, [*command, "--uncertainty", str(scores)])
+    assert result.exit_code == 1 and "broken.png" in result.output and "Traceback" not in result.output
+    found = json.loads(where.read_text())
+    names = {(entry["image"].rsplit("/", 1)[-1], tuple(entry["plane"])) for entry in found}
+    assert names == {("flat.png", ()), ("busy.png", ()), ("stack.tif", (0,)), ("stack.tif", (1,))}
+    assert [entry["doubt"] for entry in found] == sorted((entry["doubt"] for entry in found), reverse=True)
+    for entry in found:
+        stem = entry["image"].rsplit("/", 1)[-1][:-4] + "".join(f"_{at + 1}" for at in entry["plane"])
+        score = tifffile.imread(scores / f"{stem}_uncertainty.tif")
+        assert 1 <= len(entry["places"]) <= 3
+        for place in entry["places"]:
+            box = score[place["y"] : place["y"] + place["height"], place["x"] : place["x"] + place["width"]]
+            assert abs(box.sum() / 255 / 24**2 - place["score"]) < 1e-3
+            assert abs(sum(place["parts"].values()) - box.mean() / 255) < 0.003
+    assert "stack.tif, plane 2: doubt" in result.output
+
+
+def test_what_is_wrong_is_a_sentence(folder, tmp_path):
+    (tmp_path / "file").write_text("")
+    result = CliRunner().invoke(
+        app, ["places", str(folder / "flat.png"), "--model", "tiny", "--uncertainty", str(tmp_path / "file")]
+    )
+    assert result.exit_code == 1 and "Traceback" not in result.output and str(tmp_path / "file") in result.output
+    result = CliRunner().invoke(app, ["places", str(tmp_path / "nowhere" / "*.png"), "--model", "tiny"])
+    assert result.exit_code == 1 and "nowhere" in result.output
