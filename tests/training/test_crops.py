@@ -1,5 +1,7 @@
 """Crops: labels stay on their image under every transform, and the same seed draws the same."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from napari_runet.training.augmentation import Augmentation, gaussian_blur, jpeg
 from napari_runet.training.compositing import drawn_background, paste
 from napari_runet.training.draws import Draws
 from napari_runet.training.losses import UNKNOWN
-from napari_runet.training.pairs import Pair
+from napari_runet.training.pairs import DataError, Pair
 from napari_runet.training.samples import CropSampler, photographs, prepare
 
 CARD = ModelCard(
@@ -138,3 +140,21 @@ def test_objects_are_pasted_over_photographs():
     # the disc's own picture has two values; photographs have many between them
     between = [float(((images > -0.9) & (images < 0.9)).float().mean()) for images in (pasted, plain)]
     assert between[0] > 0.3 > 0.15 > between[1]
+
+
+def test_crops_are_shared_out_by_the_beginnings_of_names():
+    pairs = [Pair(name, np.full((64, 64, 3), value, np.uint8), np.zeros((64, 64), np.uint8))
+             for name, value in (("a1", 10), ("a2", 10), ("a3", 10), ("b1", 200))]  # fmt: skip
+    samples = [replace(prepare(pair, CARD), image=torch.full((3, 64, 64), float("b" in pair.name))) for pair in pairs]
+    still = Augmentation(flips=False, rotation=0, smallest_scale=1, largest_scale=1, stretch=0, **PLAIN)
+
+    def share_of_b(shares):
+        crops = CropSampler(samples, 32, still, torch.Generator().manual_seed(0), 0.5, shares)
+        return float(crops.batch(200)[0].mean())
+
+    assert share_of_b(None) == pytest.approx(0.25, abs=0.08)
+    assert share_of_b({"a": 0.2, "b": 0.8}) == pytest.approx(0.8, abs=0.08)
+    with pytest.raises(DataError, match="say nothing of b1"):
+        share_of_b({"a": 1.0})
+    with pytest.raises(DataError, match="no image's name begins so"):
+        share_of_b({"a": 0.2, "b": 0.4, "c": 0.4})

@@ -86,7 +86,12 @@ class Trainer:
         self.device = device
         self.generator = torch.Generator().manual_seed(seed)
         self.sampler = CropSampler(
-            samples, recipe.crop_size, recipe.augmentation, self.generator, recipe.foreground_share
+            samples,
+            recipe.crop_size,
+            recipe.augmentation,
+            self.generator,
+            recipe.foreground_share,
+            recipe.shares,
         )
         self.starts = StartStates(recipe.start_states, self.generator)
         self.optimiser = torch.optim.AdamW(
@@ -270,6 +275,8 @@ def train(
         last = trainer.training_step == recipe.training_steps
         if trainer.training_step % recipe.validate_every == 0 or last:
             dice = validate(card, trainer.averaged_network(), held_out, recipe.iterations)
+            if trainer.training_step <= recipe.single_iteration_steps:
+                trainer.best_dice = -1.0  # a network of one iteration is kept only until there is a whole one
             best = dice[-1] > trainer.best_dice
             if best:
                 trainer.best_dice = dice[-1]

@@ -2,7 +2,7 @@
 
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -46,6 +46,9 @@ class Recipe(BaseModel):
     gradient_clip: float = Field(default=1.0, gt=0)
     average_decay: float = Field(default=0.998, ge=0, lt=1, description="Decay of the weight average; 0 for none.")
     foreground_share: float = Field(default=0.5, ge=0, le=1)
+    shares: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        default={}, description="Share of crops from the images whose names begin so; all images alike where empty."
+    )
     outside_fov: Literal["ignore", "background"] = "ignore"
     augmentation: Augmentation = Augmentation()
     validate_every: int = Field(default=500, gt=0)

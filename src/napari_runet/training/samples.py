@@ -1,5 +1,6 @@
 """Crops of the training images, transformed at random."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,7 @@ from napari_runet.training.augmentation import Augmentation, recolour
 from napari_runet.training.compositing import drawn_background, paste
 from napari_runet.training.draws import Draws
 from napari_runet.training.losses import UNKNOWN
-from napari_runet.training.pairs import Pair, known_labels
+from napari_runet.training.pairs import DataError, Pair, known_labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,14 @@ class CropSampler:
         Source of randomness, on the CPU.
     foreground_share
         Share of crops that are centred on a foreground pixel, so that rare classes are seen.
+    shares
+        Share of crops from the images whose names begin alike, such as ``{"a_": 0.5, "b_": 0.5}``; by default each
+        image is as likely as the other.
+
+    Raises
+    ------
+    DataError
+        When the names of no images, or not of all, begin as `shares` says.
     """
 
     def __init__(
@@ -72,6 +81,7 @@ class CropSampler:
         augmentation: Augmentation,
         generator: torch.Generator,
         foreground_share: float = 0.5,
+        shares: Mapping[str, float] | None = None,
     ) -> None:
         self.samples = samples
         self.size = size
@@ -79,6 +89,7 @@ class CropSampler:
         self.draws = Draws(generator)
         self.foreground_share = foreground_share
         self._foreground = [_some_foreground(sample.labels) for sample in samples]
+        self._cumulated = _likelihoods([sample.name for sample in samples], shares or {"": 1.0}).cumsum(0)
         pasted = augmentation.paste * augmentation.photographs > 0
         self._photographs = photographs(samples[0].image.shape[0]) if pasted else []
 
@@ -107,7 +118,8 @@ class CropSampler:
         return paste(image, labels, under, under_labels, softness=self.draws.uniform(0.5, 1.5))
 
     def _crop(self) -> tuple[Tensor, Tensor]:
-        which = self.draws.below(len(self.samples))
+        drawn = self.draws.uniform(0, float(self._cumulated[-1]))
+        which = min(int(torch.searchsorted(self._cumulated, drawn, right=True)), len(self.samples) - 1)
         sample = self.samples[which]
         height, width = sample.labels.shape
         matrix = self._matrix()
@@ -166,6 +178,16 @@ class CropSampler:
             labels.float()[None, None], grid, mode="nearest", padding_mode="border", align_corners=False
         )
         return nearest[0, 0].long()
+
+
+def _likelihoods(names: list[str], shares: Mapping[str, float]) -> Tensor:
+    """(N,) float64: how likely each image is, so that each beginning of a name gets its share."""
+    begins = [max((b for b in shares if name.startswith(b)), key=len, default=None) for name in names]
+    if left_out := [name for name, begin in zip(names, begins, strict=True) if begin is None]:
+        raise DataError(f"The recipe's shares say nothing of {left_out[0]}; give a share for every name's beginning.")
+    if empty := sorted(shares.keys() - set(begins)):
+        raise DataError(f"The recipe's shares name {empty[0]!r}, and no image's name begins so; take it out.")
+    return torch.tensor([shares[begin] / begins.count(begin) for begin in begins if begin is not None]).double()
 
 
 def _some_foreground(labels: Tensor, most: int = 20_000) -> Tensor:
