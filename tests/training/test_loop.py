@@ -108,7 +108,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoint(data, tmp_path,
 
 
 def test_data_that_cannot_be_used(data, tmp_path):
-    with pytest.raises(DataError, match="no images"):
+    with pytest.raises(DataError, match="There is no folder"):
         list(train(recipe(), tmp_path, tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
