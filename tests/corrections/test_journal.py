@@ -12,7 +12,7 @@ import pytest
 from napari_runet.corrections import journal_file
 from napari_runet.corrections.correction_set import CorrectionSet
 from napari_runet.corrections.image_key import ImageKey, content_digest
-from napari_runet.corrections.journal import Journal, journals_of_path, recover
+from napari_runet.corrections.journal import Journal, journals_of_path, recover, recover_earlier
 from napari_runet.corrections.journal_file import JournalFile
 from napari_runet.corrections.journal_format import MAGIC, decode, encode_change, encode_header
 from napari_runet.images.image_input import Region
@@ -40,8 +40,8 @@ def strokes(count, shape=(40, 50), seed=0, index=()):
 def assert_recovered(folder, state, index=()):
     planes, problems = recover(KEY, folder)
     assert not problems
-    assert np.array_equal(planes[index].labels, state[0])
-    assert np.array_equal(planes[index].flags, state[1])
+    assert np.array_equal(planes[index, state[0].shape].labels, state[0])
+    assert np.array_equal(planes[index, state[0].shape].flags, state[1])
 
 
 def test_what_was_appended_is_recovered_exactly(tmp_path):
@@ -59,8 +59,8 @@ def test_what_was_appended_is_recovered_exactly(tmp_path):
     assert_recovered(tmp_path, states[-1])
     assert_recovered(tmp_path, other_states[-1], (4,))
     planes, _ = recover(KEY, tmp_path)
-    assert np.array_equal(planes[7,].regions[0].mask, lasso.mask)
-    assert np.array_equal(planes[7,].labels, regions.labels)
+    assert np.array_equal(planes[(7,), (5, 6)].regions[0].mask, lasso.mask)
+    assert np.array_equal(planes[(7,), (5, 6)].labels, regions.labels)
 
 
 def test_a_last_record_cut_off_at_any_byte_leaves_all_earlier_ones(tmp_path):
@@ -104,7 +104,7 @@ def test_a_journal_of_a_newer_version_is_left_untouched_and_painting_kept_beside
     assert journal.close()
     assert newer.read_bytes() == raw
     planes, _ = recover(KEY, tmp_path)
-    assert np.array_equal(planes[()].labels, states[-1][0])
+    assert np.array_equal(planes[(), (40, 50)].labels, states[-1][0])
 
 
 def test_a_file_that_is_no_journal_is_left_alone(tmp_path):
@@ -131,11 +131,11 @@ def test_two_writers_on_one_image_keep_a_file_each_and_the_next_gets_both(tmp_pa
     assert len(list(tmp_path.glob("*.journal"))) == 2
     assert first.close() and second.close()
     third = Journal(KEY, tmp_path)
-    assert (third.planes[()].labels == 1).all()
+    assert (third.planes[(), (40, 50)].labels == 1).all()
     third.append(changes[0])
     assert third.close()
     assert len(list(tmp_path.glob("*.journal"))) == 1
-    assert (recover(KEY, tmp_path)[0][()].labels != 255).all()
+    assert (recover(KEY, tmp_path)[0][(), (40, 50)].labels != 255).all()
 
 
 def test_a_long_journal_is_compacted_to_the_same_content(tmp_path, monkeypatch):
@@ -207,7 +207,7 @@ def test_a_full_disk_is_said_and_what_was_painted_meanwhile_is_saved_later(small
     assert problems[-1] == ""
     assert journal.close()
     assert_recovered(small_disk, states[-1])
-    assert np.array_equal(recover(KEY, small_disk)[0][1,].labels, noise.labels)
+    assert np.array_equal(recover(KEY, small_disk)[0][(1,), noise.shape].labels, noise.labels)
 
 
 CHILD = """
@@ -242,7 +242,7 @@ def test_after_kill_nine_every_stroke_that_was_on_disk_is_there(tmp_path):
                 break
         rest = child.stdout.read().split()
     last = int(rest[-1]) if rest and rest[-1].isdigit() else last
-    labels = recover(KEY, tmp_path)[0][()].labels
+    labels = recover(KEY, tmp_path)[0][(), (64, 64)].labels
     painted = [number for number in range(4096) if labels[number % 64, number // 64] == 1]
     assert painted == list(range(len(painted)))
     assert len(painted) > last
@@ -286,7 +286,7 @@ def test_a_read_only_folder_is_said_at_once_and_saving_goes_on_when_it_is_writab
             out, _ = child.communicate("\n")
         assert "True True" in out
         folder.chmod(0o755)
-        assert np.array_equal(recover(KEY, folder)[0][()].labels == 1, np.eye(8, dtype=bool))
+        assert np.array_equal(recover(KEY, folder)[0][(), (8, 8)].labels == 1, np.eye(8, dtype=bool))
 
 
 def test_an_image_file_that_was_changed_since_has_another_key_but_is_found_by_its_path(tmp_path):
@@ -302,6 +302,22 @@ def test_an_image_file_that_was_changed_since_has_another_key_but_is_found_by_it
     assert after != before
     assert recover(after, tmp_path) == ({}, [])
     assert [key for key, _ in journals_of_path("/pictures/eye.tif", tmp_path)] == [before]
+    (earlier,) = recover_earlier(after, tmp_path).values()
+    expected = CorrectionSet((40, 50))
+    expected.apply(changes[-1])
+    assert earlier.flags.any() and np.array_equal(earlier.labels, expected.labels)
+    assert recover_earlier(before, tmp_path) == {} == recover_earlier(ImageKey("", after.content), tmp_path)
+
+
+def test_planes_of_another_shape_are_kept_apart(tmp_path):
+    """An image that is read along other axes has other planes; neither reading forgets what the other knew."""
+    (first, *_), _ = strokes(1)
+    (second, *_), _ = strokes(1, shape=(30, 60), seed=2)
+    journal = Journal(KEY, tmp_path)
+    for change in (first, second, first):
+        journal.append(change)
+    assert journal.close()
+    assert set(recover(KEY, tmp_path)[0]) == {((), (40, 50)), ((), (30, 60))}
 
 
 def test_the_content_of_a_large_array_is_read_by_blocks_only():

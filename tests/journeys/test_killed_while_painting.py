@@ -63,4 +63,4 @@ def test_a_kill_in_mid_stroke_loses_no_stroke_before_it(tmp_path, tiny_models):
     picture = np.random.default_rng(5).integers(0, 256, (120, 150, 3), np.uint8)
     planes, problems = recover(ImageKey.of(picture), home / "corrections")
     assert not problems
-    assert Correction(planes[()].labels).digest == digest
+    assert Correction(planes[(), (120, 150)].labels).digest == digest

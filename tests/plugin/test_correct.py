@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+import tifffile
 from correcting_helpers import PATIENCE, dock, paint, predict
 
 from napari_runet.corrections.correction import PAINTED, REVIEWED, UNKNOWN
@@ -124,14 +125,40 @@ def test_a_reviewed_region_is_known_drawn_and_taken_back(corrected, mask):
     viewer, panel, _, _layer, _ = corrected
     plane = panel.session.correction
     shapes = viewer.add_shapes([np.array([[30, 40], [30, 90], [70, 90], [70, 40]])], scale=(0.5, 0.5), translate=(3, 4))
-    assert panel.correcting.review("shapes", shapes)
+    assert panel.correcting.reviewing.review("shapes", shapes)
     inside = (plane.known.flags & REVIEWED) != 0
     assert inside[35:65, 45:85].all() and not inside[:29].any() and not inside[:, 92:].any()
     assert np.array_equal(plane.known.labels[inside], mask[inside])
     assert plane.outline in viewer.layers and np.array_equal(plane.outline.data == 1, inside)
     assert plane.known.counts.reviewed_regions == 1
-    panel.correcting.take_back_review()
+    panel.correcting.reviewing.take_back()
     assert not plane.known.flags.any() and not plane.outline.data.any()
+
+
+def test_a_lasso_reviews_what_it_encloses_and_is_gone(make_napari_viewer, qtbot, own_home, photograph, mask, card):
+    viewer = make_napari_viewer(show=True)
+    image = viewer.add_image(photograph, name="eye", rgb=True, scale=(0.5, 0.5))
+    panel = dock(viewer, show=True)
+    predict(panel, image, mask, card)
+    viewer.window._qt_window.resize(1280, 720)
+    layer = panel.correcting.correct()
+    qtbot.wait(300)
+    panel.correct_section.lasso.click()
+    lasso = viewer.layers.selection.active
+    assert lasso is not layer and lasso.mode == "add_polygon_lasso"
+    qtbot.wait(300)  # other controls make napari lay out its window again
+    corners = [(30, 40), (30, 70), (30, 100), (50, 100), (70, 100), (70, 70), (70, 40), (50, 40), (32, 40)]
+    paint(viewer, qtbot, layer, *corners)  # where they lie on the canvas
+    known = panel.session.correction.known
+    qtbot.waitUntil(lambda: known.counts.reviewed_regions == 1, timeout=PATIENCE)
+    inside = (known.flags & REVIEWED) != 0
+    assert inside[38:62, 48:92].all() and not inside[:26].any() and not inside[:, 106:].any()
+    qtbot.waitUntil(lambda: lasso not in viewer.layers, timeout=PATIENCE)
+    assert viewer.layers.selection.active is layer and layer.mode == "paint"
+    panel.correct_section.lasso.click()
+    panel.correct_section.lasso.click()  # again: not now
+    assert viewer.layers.selection.active is layer and known.counts.reviewed_regions == 1
+    panel.correcting.close()
 
 
 def test_a_label_that_is_no_class_is_said_and_255_is_refused(corrected, mask):
@@ -191,7 +218,7 @@ def test_corrections_come_back_in_another_viewer(make_napari_viewer, qtbot, own_
     panel.session.correction.compare()
     stroke(layer, 60, 60, 0)
     panel.session.correction.compare()
-    panel.correcting.review("view")
+    panel.correcting.reviewing.review("view")
     known = panel.session.correction.known
     panel.correcting.close()
 
@@ -205,6 +232,36 @@ def test_corrections_come_back_in_another_viewer(make_napari_viewer, qtbot, own_
     assert np.array_equal(plane.layer.data, np.where(known.labels == UNKNOWN, 0, known.labels))
     assert plane.known.counts.reviewed_regions == 1 and not other.session.recovered
     other.correcting.close()
+
+
+def test_corrections_of_a_file_that_changed_since_are_offered_with_a_warning(
+    make_napari_viewer, qtbot, own_home, photograph, mask, card, tmp_path
+):
+    path = tmp_path / "eye.tif"
+    tifffile.imwrite(path, photograph)
+    first = make_napari_viewer()
+    (image,) = first.open(path, plugin="napari")
+    panel = dock(first)
+    predict(panel, image, mask, card)
+    stroke(panel.correcting.correct(), 20, 20, 1)
+    panel.session.correction.compare()
+    known = panel.session.correction.known
+    panel.correcting.close()
+    tifffile.imwrite(path, photograph // 2)
+    second = make_napari_viewer()
+    second.open(path, plugin="napari")
+    other = dock(second)
+    qtbot.waitUntil(lambda: "has changed since" in other.session.recovered, timeout=PATIENCE)
+    assert other.correcting.restore() and not other.session.recovered
+    assert np.array_equal(other.session.correction.known.labels, known.labels)
+    assert other.correcting.flush()
+    other.correcting.close()
+    third = make_napari_viewer()
+    third.open(path, plugin="napari")
+    last = dock(third)
+    qtbot.waitUntil(lambda: "were kept" in last.session.recovered, timeout=PATIENCE)  # of this content now
+    assert "has changed" not in last.session.recovered
+    last.correcting.close()
 
 
 def test_a_folder_that_cannot_be_written_is_said_and_painting_goes_on(

@@ -2,12 +2,16 @@
 
 import numpy as np
 import pytest
+import tifffile
 from correcting_helpers import dock, predict
 
+from napari_runet.corrections.correction_set import CorrectionSet
+from napari_runet.corrections.image_key import ImageKey
+from napari_runet.corrections.journal import Journal
 from napari_runet.engine.messages import Failed, FineTuneReport, WorkerLost
 from napari_runet.models.store import HOME_VARIABLE
 from napari_runet.plugin.session import Tuning
-from napari_runet.plugin.versions import CandidateModel
+from napari_runet.plugin.versions import CandidateModel, claim_folder
 from napari_runet.settings import FineTuningSettings
 
 
@@ -55,8 +59,29 @@ def test_what_is_sent_is_the_image_and_only_what_a_person_said(panel, photograph
     panel.session.correction.compare()
     ((name, image, labels),) = samples()
     assert name == "eye" and np.array_equal(image, photograph) and np.array_equal(labels, known)
-    assert options["settings"].name == "Tiny · v2" and options["output"].name == "tiny-v2"
+    assert options["settings"].name == "Tiny · v2" and options["output"].name.startswith("tiny-v2-")
     assert options["folder"] == panel.session.model.folder
+
+
+def test_what_was_corrected_earlier_is_sent_too_unless_that_is_switched_off(panel, tmp_path, qtbot):
+    correct(panel)
+    names = tuple(info.name for info in panel.session.model.card.classes)
+    earlier = np.random.default_rng(2).integers(0, 255, (40, 50, 3), np.uint8)
+    tifffile.imwrite(tmp_path / "earlier.tif", earlier)
+    known = CorrectionSet((40, 50))
+    known.classes = names
+    change = known.update_from_difference(np.zeros((40, 50), np.uint8), np.eye(40, 50, dtype=np.uint8))
+    journal = Journal(ImageKey.of(earlier, str(tmp_path / "earlier.tif")))
+    journal.append(change)
+    assert journal.close() and panel.correcting.flush()
+    assert panel.fine_tuning.start()
+    eye, other = panel.requests[0][0]()
+    assert eye[0] == "eye" and other[0] == "earlier"
+    assert np.array_equal(other[1], earlier) and np.array_equal(other[2], known.labels)
+    panel.fine_tuning.on_event(Failed(id="request 1", message="No."))
+    panel.fine_tune_section.options.earlier.setChecked(False)
+    assert panel.fine_tuning.start()
+    assert [name for name, *_ in panel.requests[1][0]()] == ["eye"]
 
 
 def test_reports_are_shown_and_those_of_other_requests_dropped(panel):
@@ -116,6 +141,28 @@ def test_options_are_those_of_the_settings(panel):
     assert settings == FineTuningSettings(**expected)
     options.widgets["training_steps"].setValue(options.widgets["training_steps"].minimum())
     assert panel.session.tuning_settings.training_steps is None
+
+
+def test_a_candidate_that_was_left_is_asked_about_again(panel, tmp_path):
+    model = panel.session.model
+    folder, lock = claim_folder("tiny-v2")
+    folder.mkdir()
+    card = model.card.model_copy(
+        update={"title": "Tiny · v2", "parent": model.card.sha256, "metrics": {"fine_tuning": {"better": True}}}
+    )
+    (folder / "card.json").write_text(card.model_dump_json())
+    (folder / "model.safetensors").write_bytes((model.folder / "model.safetensors").read_bytes())
+    deciding = panel.fine_tuning.deciding
+    assert not deciding.look_for_left_over()  # somebody is at it
+    lock.release()
+    assert deciding.look_for_left_over() and not deciding.look_for_left_over()
+    assert panel.session.tuning.stage == "deciding" and "is better" in panel.fine_tune_section.verdict.text()
+    assert "before you decided" in panel.session.tuning_notice.text
+    deciding.leave()  # napari ends once more
+    panel.session.candidate, panel.session.tuning = None, Tuning()
+    assert deciding.look_for_left_over()
+    deciding.reject()
+    assert not folder.exists() and not deciding.look_for_left_over()
 
 
 def test_a_label_that_is_no_class_is_not_sent(panel):

@@ -8,7 +8,9 @@ from napari_runet.models.store import HOME_VARIABLE, ModelStore, StoredModel, re
 from napari_runet.plugin.versions import (
     CandidateModel,
     candidates_folder,
+    claim_folder,
     keep_candidate,
+    left_over,
     next_name,
     parent_of,
     throw_away,
@@ -62,6 +64,25 @@ def test_a_taken_folder_is_never_overwritten(parent, tmp_path):
         keep_candidate(candidate, "Some · v2", "some-v2", tmp_path / "models")
     assert (taken / "card.json").read_text() == "somebody's"
     assert (candidate.folder / "model.safetensors").exists()
+
+
+def test_a_candidate_left_by_a_program_that_ended_is_found_once_and_an_unfinished_one_removed(parent):
+    assert left_over([parent]) is None
+    candidate = candidate_of(parent)
+    unfinished, lock = claim_folder("some-v3")
+    unfinished.mkdir()
+    assert lock.path.exists()
+    lock.release()
+    found, held = left_over([parent])
+    assert found.folder == candidate.folder and found.parent == parent and found.card == read_card(candidate.folder)
+    assert not unfinished.exists() and not lock.path.exists()
+    assert left_over([parent]) is None  # as long as it is held
+    held.release()
+    again, held = left_over([])
+    assert again.parent is None  # its model is gone, and it can be kept nevertheless
+    throw_away(again.folder)
+    held.release()
+    assert not list(candidates_folder().iterdir())
 
 
 def test_throwing_away_removes_the_folder_and_may_be_repeated(parent):

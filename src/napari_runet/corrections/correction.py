@@ -74,6 +74,8 @@ class Change:
         (n,) uint8: their new labels and flags, in the order of ``plane[box][mask]``.
     regions
         The plane's reviewed regions after the change, None where they stay as they are.
+    classes
+        What the class ids mean, by name, the background first; empty where nobody said.
     """
 
     index: tuple[int, ...]
@@ -84,6 +86,7 @@ class Change:
     labels: npt.NDArray[np.uint8]
     flags: npt.NDArray[np.uint8]
     regions: tuple[Region, ...] | None = None
+    classes: tuple[str, ...] = ()
 
     @property
     def box(self) -> tuple[slice, slice]:
@@ -114,3 +117,23 @@ def bounding_box(mask: npt.NDArray[np.bool_]) -> tuple[slice, slice] | None:
     part = mask[rows[0] : rows[-1] + 1]
     columns = np.flatnonzero(part.any(axis=0))
     return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
+def inside(region: Region, shape: tuple[int, int]) -> tuple[tuple[slice, slice], npt.NDArray[np.bool_]]:
+    """The part of a region that lies within a plane of a shape (Y, X): its box, and its mask in it.
+
+    Raises
+    ------
+    ValueError
+        When there is no such part.
+    """
+    y0, x0 = max(0, region.y), max(0, region.x)
+    y1, x1 = min(shape[0], region.y + region.height), min(shape[1], region.x + region.width)
+    if y1 <= y0 or x1 <= x0:
+        raise ValueError("The region lies outside the image; draw it on the image.")
+    mask = np.ones((y1 - y0, x1 - x0), bool)
+    if region.mask is not None:
+        mask = region.mask[y0 - region.y : y1 - region.y, x0 - region.x : x1 - region.x].copy()
+    if not mask.any():
+        raise ValueError("The region holds no pixel of the image; draw a larger one.")
+    return (slice(y0, y1), slice(x0, x1)), mask

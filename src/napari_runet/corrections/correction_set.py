@@ -11,8 +11,6 @@ The rule, pixel by pixel:
 Painting a pixel back by hand to what it was is not an undo: it says that the pixel is right as it was.
 """
 
-from typing import Literal
-
 import numpy as np
 import numpy.typing as npt
 
@@ -24,11 +22,10 @@ from napari_runet.corrections.correction import (
     Correction,
     Counts,
     bounding_box,
+    inside,
 )
-from napari_runet.corrections.history import Stroke, StrokeHistory
+from napari_runet.corrections.history import Act, Stroke, StrokeHistory
 from napari_runet.images.image_input import Region
-
-Act = Literal["stroke", "undo", "redo"]
 
 
 class CorrectionSet:
@@ -49,6 +46,8 @@ class CorrectionSet:
         (Y, X) uint8: `PAINTED` and `REVIEWED`, or both added, or 0.
     regions
         The reviewed regions.
+    classes
+        What the class ids mean, by name, the background first; empty where nobody said.
     """
 
     def __init__(self, shape: tuple[int, int], index: tuple[int, ...] = ()) -> None:
@@ -57,6 +56,7 @@ class CorrectionSet:
         self.labels = np.full(shape, UNKNOWN, np.uint8)
         self.flags = np.zeros(shape, np.uint8)
         self.regions: tuple[Region, ...] = ()
+        self.classes: tuple[str, ...] = ()
         self._history = StrokeHistory()
 
     @property
@@ -111,11 +111,13 @@ class CorrectionSet:
             return None
         mask = different[box].copy()
         now = _labels(after[box][mask])
-        painted = self._painted(box, mask, now, act)
+        painted = self._history.taken_back(box, mask, now, act)
         if painted is None:
             was = (self.flags[box][mask] & PAINTED) != 0
             self._history.add(Stroke(box, mask, _labels(before[box][mask]), now, was))
-            painted = self._restored(box, mask, now) if act == "undo" else np.ones(len(now), bool)
+            painted = np.ones(len(now), bool)
+            if act == "undo":
+                painted = self._history.before_earlier(self.shape, box, mask, now)
         flags = ((self.flags[box][mask] & REVIEWED) | np.where(painted, PAINTED, 0)).astype(np.uint8)
         return self._set(box, mask, np.where(flags != 0, now, UNKNOWN).astype(np.uint8), flags)
 
@@ -135,19 +137,19 @@ class CorrectionSet:
             When the region has no pixel within the plane, or shapes do not fit.
         """
         self._check(shown)
-        box, mask = self._inside(region)
+        box, mask = inside(region, self.shape)
         self.regions = (*self.regions, region)
         flags = (self.flags[box][mask] | REVIEWED).astype(np.uint8)
         return self._set(box, mask, _labels(shown[box][mask]), flags, regions=True)
 
     def take_back_review(self, number: int) -> Change:
         """Remove the reviewed region at position `number`; what was painted in it, or lies in another one, stays."""
-        box, mask = self._inside(self.regions[number])
+        box, mask = inside(self.regions[number], self.shape)
         self.regions = self.regions[:number] + self.regions[number + 1 :]
         still = np.zeros(self.shape, bool)
         for region in self.regions:
-            part, inside = self._inside(region)
-            still[part] |= inside
+            part, within = inside(region, self.shape)
+            still[part] |= within
         flags = ((self.flags[box][mask] & PAINTED) | np.where(still[box][mask], REVIEWED, 0)).astype(np.uint8)
         labels = np.where(flags != 0, self.labels[box][mask], UNKNOWN).astype(np.uint8)
         return self._set(box, mask, labels, flags, regions=True)
@@ -177,46 +179,13 @@ class CorrectionSet:
         self.flags[change.box][change.mask] = change.flags
         if change.regions is not None:
             self.regions = change.regions
+        self.classes = change.classes or self.classes
 
     def snapshot(self) -> Change:
         """One change that makes an empty set equal to this one."""
         box = bounding_box(self.flags != 0) or (slice(0, 0), slice(0, 0))
         mask = self.flags[box] != 0
         return self._change(box, mask, self.regions)
-
-    def _painted(
-        self, box: tuple[slice, slice], mask: npt.NDArray[np.bool_], now: npt.NDArray[np.uint8], act: Act | None
-    ) -> npt.NDArray[np.bool_] | None:
-        """Which pixels are painted after a whole undo or redo; None when it is neither."""
-        if act in (None, "undo"):
-            stroke = self._history.undo(box, mask, now)
-            if stroke is not None:
-                return stroke.painted_before
-        if act in (None, "redo") and self._history.redo(box, mask, now) is not None:
-            return np.ones(len(now), bool)
-        return None
-
-    def _restored(
-        self, box: tuple[slice, slice], mask: npt.NDArray[np.bool_], now: npt.NDArray[np.uint8]
-    ) -> npt.NDArray[np.bool_]:
-        """Which pixels are painted after an undo of more than the last stroke: as before the one that found `now`."""
-        wanted = np.zeros(self.shape, np.uint8)
-        wanted[box][mask] = now
-        painted, open_ = np.ones(self.shape, bool), np.zeros(self.shape, bool)
-        open_[box][mask] = True
-        strokes = self._history.latest_first()
-        next(strokes)  # the undo itself, which was added as the latest
-        for stroke in strokes:
-            found = np.zeros(self.shape, bool)
-            found[stroke.box][stroke.mask] = stroke.before == wanted[stroke.box][stroke.mask]
-            found &= open_
-            was = np.zeros(self.shape, bool)
-            was[stroke.box][stroke.mask] = stroke.painted_before
-            painted[found] = was[found]
-            open_ &= ~found
-            if not open_.any():
-                break
-        return painted[box][mask]
 
     def _set(
         self,
@@ -235,20 +204,8 @@ class CorrectionSet:
         self, box: tuple[slice, slice], mask: npt.NDArray[np.bool_], regions: tuple[Region, ...] | None
     ) -> Change:
         labels, flags = self.labels[box][mask], self.flags[box][mask]
-        return Change(self.index, self.shape, box[0].start, box[1].start, mask, labels, flags, regions)
-
-    def _inside(self, region: Region) -> tuple[tuple[slice, slice], npt.NDArray[np.bool_]]:
-        """The part of a region that lies within the plane: its box, and its mask in it."""
-        y0, x0 = max(0, region.y), max(0, region.x)
-        y1, x1 = min(self.shape[0], region.y + region.height), min(self.shape[1], region.x + region.width)
-        if y1 <= y0 or x1 <= x0:
-            raise ValueError("The region lies outside the image; draw it on the image.")
-        mask = np.ones((y1 - y0, x1 - x0), bool)
-        if region.mask is not None:
-            mask = region.mask[y0 - region.y : y1 - region.y, x0 - region.x : x1 - region.x].copy()
-        if not mask.any():
-            raise ValueError("The region holds no pixel of the image; draw a larger one.")
-        return (slice(y0, y1), slice(x0, x1)), mask
+        corner = box[0].start, box[1].start
+        return Change(self.index, self.shape, *corner, mask, labels, flags, regions, self.classes)
 
     def _check(self, labels: npt.NDArray[np.uint8]) -> None:
         if labels.shape != self.shape:

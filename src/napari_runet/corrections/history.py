@@ -1,10 +1,12 @@
 """The strokes of a plane, so that an undo gives back what was known before them."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+
+Act = Literal["stroke", "undo", "redo"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +71,49 @@ class StrokeHistory:
         self._done.append(self._undone.pop())
         return self._done[-1]
 
-    def latest_first(self) -> Iterator[Stroke]:
-        """The strokes that are done."""
-        return reversed(self._done)
+    def taken_back(
+        self, box: tuple[slice, slice], mask: npt.NDArray[np.bool_], now: npt.NDArray[np.uint8], act: Act | None
+    ) -> npt.NDArray[np.bool_] | None:
+        """Which pixels are painted after a whole undo or redo; None when it is neither."""
+        if act in (None, "undo"):
+            stroke = self.undo(box, mask, now)
+            if stroke is not None:
+                return stroke.painted_before
+        if act in (None, "redo") and self.redo(box, mask, now) is not None:
+            return np.ones(len(now), bool)
+        return None
+
+    def before_earlier(
+        self,
+        shape: tuple[int, int],
+        box: tuple[slice, slice],
+        mask: npt.NDArray[np.bool_],
+        now: npt.NDArray[np.uint8],
+    ) -> npt.NDArray[np.bool_]:
+        """Which pixels are painted after an undo of more than one stroke, which was added as the latest one.
+
+        Each pixel is as it was before the latest of the earlier strokes that had found `now` there.
+
+        Parameters
+        ----------
+        shape
+            (Y, X) of the plane.
+        """
+        wanted = np.zeros(shape, np.uint8)
+        wanted[box][mask] = now
+        painted, open_ = np.ones(shape, bool), np.zeros(shape, bool)
+        open_[box][mask] = True
+        for stroke in reversed(self._done[:-1]):
+            found = np.zeros(shape, bool)
+            found[stroke.box][stroke.mask] = stroke.before == wanted[stroke.box][stroke.mask]
+            found &= open_
+            was = np.zeros(shape, bool)
+            was[stroke.box][stroke.mask] = stroke.painted_before
+            painted[found] = was[found]
+            open_ &= ~found
+            if not open_.any():
+                break
+        return painted[box][mask]
 
     def clear(self) -> None:
         """Forget all: nothing can be undone."""

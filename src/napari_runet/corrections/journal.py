@@ -48,6 +48,15 @@ def journals_of_path(path: str, folder: Path | None = None) -> list[tuple[ImageK
     return found
 
 
+def recover_earlier(key: ImageKey, folder: Path | None = None) -> Planes:
+    """What was corrected while the image's file had another content than now, by plane; empty for no file."""
+    if not key.path:
+        return {}
+    journals = [path for earlier, path in journals_of_path(key.path, folder) if earlier.content != key.content]
+    in_order = sorted(journals, key=lambda path: path.stat().st_mtime_ns)
+    return planes_of(change for path in in_order for change in decode(path.read_bytes()).changes)
+
+
 class Journal:
     """The corrections of one image on disk, appended to by a thread of its own.
 

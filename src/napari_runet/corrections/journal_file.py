@@ -21,17 +21,20 @@ COMPACT_FROM_BYTES = 1 << 20
 SUFFIX = ".journal"
 MOST_FILES = 64
 
-Planes = dict[tuple[int, ...], CorrectionSet]
+PlaneKey = tuple[tuple[int, ...], tuple[int, int]]
+"""A plane's position in its stack and its shape (Y, X): read along other axes, an image has other planes."""
+Planes = dict[PlaneKey, CorrectionSet]
 
 
 def planes_of(changes: Iterable[Change]) -> Planes:
     """The corrections of each plane after all changes; planes where nothing is known are left out."""
     planes: Planes = {}
     for change in changes:
-        if change.index not in planes or planes[change.index].shape != change.shape:
-            planes[change.index] = CorrectionSet(change.shape, change.index)
-        planes[change.index].apply(change)
-    return {index: plane for index, plane in planes.items() if plane.flags.any() or plane.regions}
+        key = change.index, change.shape
+        if key not in planes:
+            planes[key] = CorrectionSet(change.shape, change.index)
+        planes[key].apply(change)
+    return {key: plane for key, plane in planes.items() if plane.flags.any() or plane.regions}
 
 
 def journals_of(folder: Path, key: ImageKey) -> list[Path]:

@@ -63,6 +63,7 @@ def encode_change(change: Change) -> bytes:
         "y": change.y,
         "x": change.x,
         "box": change.mask.shape,
+        "classes": change.classes,
         "regions": None if change.regions is None else [_region_head(region) for region in regions],
     }
     masks = [np.packbits(region.mask).tobytes() for region in regions if region.mask is not None]
@@ -132,7 +133,8 @@ def _change(payload: bytes) -> Change:
     if head["regions"] is not None:
         regions = tuple(_read_region(stream, entry) for entry in head["regions"])
     shape = (int(head["shape"][0]), int(head["shape"][1]))
-    return Change(tuple(head["index"]), shape, head["y"], head["x"], mask, labels, flags, regions)
+    classes = tuple(head.get("classes", ()))
+    return Change(tuple(head["index"]), shape, head["y"], head["x"], mask, labels, flags, regions, classes)
 
 
 def _region_head(region: Region) -> dict[str, Any]:

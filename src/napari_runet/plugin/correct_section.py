@@ -29,6 +29,7 @@ class CorrectSection(QWidget):
 
     def __init__(self, viewer: "ViewerModel", session: "Session", correcting: "Correcting") -> None:
         super().__init__()
+        reviewing = correcting.reviewing
         self._viewer, self._session, self._correcting = viewer, session, correcting
         self.correct = _button(
             "Correct", "Paint what is wrong on a layer of your own, with napari's tools.", correcting.correct
@@ -38,14 +39,15 @@ class CorrectSection(QWidget):
         self.review_view = _button(
             "All in view is right",
             "Everything you see now is right, also where you did not paint.",
-            lambda: correcting.review("view"),
+            lambda: reviewing.review("view"),
+        )
+        self.lasso = _button(
+            "Lasso what is right", "Draw around what is right; press again to go back to painting.", self._lasso
         )
         self.review_shapes = _button(
             "Inside shapes is right", "Everything inside the topmost Shapes layer's shapes.", self._in_shapes
         )
-        self.take_back = _button(
-            "Take back", "Forget the region that was reviewed last.", correcting.take_back_review
-        )
+        self.take_back = _button("Take back", "Forget the region that was reviewed last.", reviewing.take_back)
         self.take_prediction = _button(
             "Take the new prediction\naround my corrections",
             "Update the pixels that you did not touch; undo takes it back.",
@@ -82,8 +84,9 @@ class CorrectSection(QWidget):
         reviews.setContentsMargins(0, 0, 0, 0)
         reviews.setSpacing(SPACING)
         reviews.addWidget(self.review_view, 0, 0)
-        reviews.addWidget(self.take_back, 0, 1)
+        reviews.addWidget(self.lasso, 0, 1)
         reviews.addWidget(self.review_shapes, 1, 0)
+        reviews.addWidget(self.take_back, 1, 1)
         self.reviews = boxed(reviews)
         layout = column()
         layout.addWidget(title_label("Corrections"))
@@ -101,7 +104,14 @@ class CorrectSection(QWidget):
 
     def _in_shapes(self) -> None:
         layers = [layer for layer in self._viewer.layers if isinstance(layer, Shapes)]
-        self._correcting.review("shapes", layers[-1] if layers else None)
+        self._correcting.reviewing.review("shapes", layers[-1] if layers else None)
+
+    def _lasso(self) -> None:
+        reviewing = self._correcting.reviewing
+        if reviewing.drawing:
+            reviewing.end_lasso()
+        else:
+            reviewing.start_lasso()
 
     def refresh(self) -> None:
         """Show what is corrected."""

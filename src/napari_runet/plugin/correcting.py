@@ -1,52 +1,29 @@
 """Correcting masks: which planes are corrected, kept on disk, and found again."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_runet.images.image_input import ImageError
-from napari_runet.plugin.keeping import Keeper
+from napari_runet.plugin.image_corrections import ImageCorrections, newest_result, plane_key, source_at
 from napari_runet.plugin.layers import images_in, results_of
-from napari_runet.plugin.plane_correction import PlaneCorrection, correction_of, plane_index
-from napari_runet.plugin.reading import levels_of, read_layer
-from napari_runet.plugin.regions import region_of
+from napari_runet.plugin.plane_correction import PlaneCorrection, correction_of
+from napari_runet.plugin.reviewing import Reviewing
 from napari_runet.plugin.session import Notice
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     from napari.components import ViewerModel
-    from napari.layers import Image, Labels, Shapes
+    from napari.layers import Image, Labels
 
     from napari_runet.corrections.correction_set import CorrectionSet
+    from napari_runet.corrections.journal_file import PlaneKey
     from napari_runet.models.card import ModelCard
     from napari_runet.plugin.choices import Choices
     from napari_runet.plugin.layers import ResultLayers
     from napari_runet.plugin.reading import Source
-    from napari_runet.plugin.regions import RegionKind
-    from napari_runet.plugin.results import Result
     from napari_runet.plugin.session import Session
-
-
-class ImageCorrections:
-    """What was corrected in one image: by plane, with the journal that keeps it.
-
-    Attributes
-    ----------
-    planes
-        What is or was open in this viewer.
-    found
-        What the journal held and nobody has opened yet.
-    """
-
-    def __init__(self, image: "Image") -> None:
-        self.image = image
-        self.planes: dict[tuple[int, ...], PlaneCorrection] = {}
-        self.found: dict[tuple[int, ...], CorrectionSet] = {}
-        self.keeper = Keeper(levels_of(image)[0], image.source.path or "")
-
-    def take_found(self) -> None:
-        """Take up what the journal held."""
-        self.found = dict(self.keeper.planes)
 
 
 class Correcting:
@@ -64,6 +41,7 @@ class Correcting:
         self._choices = choices
         self._images: dict[Image, ImageCorrections] = {}
         self._closed = False
+        self.reviewing = Reviewing(viewer, session)
         for layer in viewer.layers:  # those of a panel that was closed
             correction = correction_of(layer)
             if correction is not None:
@@ -96,50 +74,31 @@ class Correcting:
         return layer
 
     def restore(self) -> bool:
-        """Open what the journal kept of the chosen image, exactly as it was; False when there is nothing."""
+        """Open what was kept of the chosen image, exactly as it was; False when there is nothing that can be."""
         image = self._session.image
         ours = self._images.get(image) if image is not None else None
-        if image is None or ours is None or not ours.found:
+        if image is None or ours is None:
             return False
         problems, opened = [], None
-        for index in list(ours.found):
+        for key in [*ours.found, *ours.earlier]:
             try:
-                source = self._source_at(image, index)
+                source = source_at(self._viewer, self._choices, image, key)
             except ImageError as error:
                 problems.append(str(error))
                 continue
-            if ours.found[index].shape != source.input.plane_shape:
-                problems.append(f"{image.name} was {ours.found[index].shape} when plane {index} was corrected.")
-                continue
-            plane = self._plane(image, source)
+            plane = self._plane(image, source, ours.take_earlier(key) if key in ours.earlier else None)
             if plane is not None:
                 opened = self._open(plane)
         if opened is not None:
             self._viewer.layers.selection.active = opened
             opened.mode = "paint"
             self._hide_masks(self._session.results)
-        self._session.correction_notice = Notice(" ".join(problems), "warning" if problems else "info")
+        if problems or opened is not None:
+            self._session.correction_notice = Notice(
+                " ".join(dict.fromkeys(problems)), "warning" if problems else "info"
+            )
         self.look()
         return opened is not None
-
-    def review(self, kind: "RegionKind", shapes: "Shapes | None" = None) -> bool:
-        """Take what is in view, or inside the shapes of a layer, as right; False when that cannot be."""
-        plane = self._session.correction
-        if plane is None:
-            return False
-        try:
-            region = region_of(kind, self._viewer, plane.image, plane.source, shapes)
-            if region is not None:
-                plane.review(region)
-        except ValueError as error:
-            self._session.correction_notice = Notice(str(error), "error")
-            return False
-        return region is not None
-
-    def take_back_review(self) -> None:
-        """Forget the region that was reviewed last."""
-        if self._session.correction is not None:
-            self._session.correction.take_back_review()
 
     def take_prediction(self) -> int:
         """Write the newest prediction around the corrections; returns how many pixels changed."""
@@ -183,6 +142,19 @@ class Correcting:
             plane.compare()
         return [plane for plane in planes if plane.known.flags.any()]
 
+    def kept_planes(self) -> "list[tuple[Image, Source, CorrectionSet]]":
+        """What journals kept of open images, is not restored, and fits on them as they are read now."""
+        kept = []
+        for image in images_in(self._viewer):
+            for key, known in self._images[image].found.items() if image in self._images else ():
+                with suppress(ImageError):  # read in another way now; `restore` says so
+                    kept.append((image, source_at(self._viewer, self._choices, image, key), known))
+        return kept
+
+    def open_keys(self) -> "set[tuple[str, PlaneKey]]":
+        """All corrected planes of open images, by the name of their image's key and their own."""
+        return {(ours.keeper.name, key) for ours in self._images.values() for key in (*ours.planes, *ours.found)}
+
     def anything_corrected(self) -> bool:
         """Whether something is known of any image in the viewer."""
         planes = (plane for ours in self._images.values() for plane in ours.planes.values())
@@ -198,18 +170,18 @@ class Correcting:
             return
         ours = self._of(image)
         try:
-            index = plane_index(self._choices.source(image))
+            key = plane_key(self._choices.source(image))
         except ImageError:
             session.correction = None
             return
-        plane = ours.planes.get(index)
+        plane = ours.planes.get(key)
         session.correction = plane if plane is not None and plane.is_open else None
-        session.recovered = _sentence(ours)
+        session.recovered = ours.sentence
         session.corrected += 1
 
     def has_newer(self, plane: PlaneCorrection) -> bool:
         """Whether there is a prediction that the untouched pixels of a plane do not come from."""
-        result = self._newest(plane)
+        result = newest_result(self._viewer, self._session.results, plane)
         return result is not None and result.state != "running" and result.run_id != plane.based_on
 
     def prediction(self, plane: PlaneCorrection) -> "npt.NDArray[np.uint8]":
@@ -250,23 +222,22 @@ class Correcting:
             self._listen(ours)
         correction.on_change = self._on_change
 
-    def _plane(self, image: "Image", source: "Source") -> PlaneCorrection | None:
-        """The correction of a plane, with what the journal kept of it."""
-        ours, index = self._of(image), plane_index(source)
-        plane = ours.planes.get(index)
+    def _plane(self, image: "Image", source: "Source", known: "CorrectionSet | None" = None) -> PlaneCorrection | None:
+        """The correction of a plane, with what was kept of it: `known`, or what the journal holds."""
+        ours, key = self._of(image), plane_key(source)
+        plane = ours.planes.get(key)
+        if plane is not None and known is not None:
+            plane.take_known(known)
         if plane is None:
             card = self._card(image)
             if card is None:
                 self._session.correction_notice = Notice("There is no model whose classes could be painted.", "error")
                 return None
-            known = ours.found.get(index)
-            if known is not None and known.shape != source.input.plane_shape:
-                known = None
-            ours.found.pop(index, None)
+            known = known or ours.take(key)
             plane = PlaneCorrection(
                 self._viewer, image, source, card, known, ours.keeper.append, self._on_change, owner=ours
             )
-            ours.planes[index] = plane
+            ours.planes[key] = plane
         return plane
 
     def _card(self, image: "Image") -> "ModelCard | None":
@@ -281,33 +252,12 @@ class Correcting:
         prediction, plane.based_on = self._prediction(plane)
         return plane.open(prediction)
 
-    def _newest(self, plane: PlaneCorrection) -> "Result | None":
-        """The newest prediction of a plane."""
-        for results in (self._session.results, results_of(self._viewer, plane.image)):
-            if results is None or results.image is not plane.image or not len(results.result):
-                continue
-            if plane_index(results.result.source) == plane.known.index:
-                return results.result
-        return None
-
     def _prediction(self, plane: PlaneCorrection) -> "tuple[npt.NDArray[np.uint8], str]":
         """The last iteration of the newest prediction of a plane, and the run's id; nothing where there is none."""
-        result = self._newest(plane)
+        result = newest_result(self._viewer, self._session.results, plane)
         if result is None:
             return np.zeros(plane.known.shape, np.uint8), ""
         return result.whole_plane(len(result)), result.run_id
-
-    def _source_at(self, image: "Image", index: tuple[int, ...]) -> "Source":
-        """The plane that corrections were filed under."""
-        source = self._choices.source(image)
-        level = index[-1] if source.levels > 1 else 0
-        position = index[:-1] if source.levels > 1 else index
-        if len(position) != len(source.index) or level >= source.levels:
-            raise ImageError(f"{image.name} was read in another way when plane {index} was corrected.")
-        if level != source.level:
-            reading = self._choices.reading(image)
-            source = read_layer(image, self._viewer.dims.point, type(reading)(reading.axes, level))
-        return type(source)(source.input, position, source.letters, source.level, source.levels, source.factors)
 
     def _hide_masks(self, results: "ResultLayers | None") -> None:
         """Hide what lies below the correction layer, so that what is erased is seen to go."""
@@ -318,11 +268,6 @@ class Correcting:
         if self._closed:
             return
         ours.take_found()
-        for index, known in list(ours.found.items()):  # opened before the journal was
-            plane = ours.planes.get(index)
-            if plane is not None and plane.known.shape == known.shape:
-                del ours.found[index]
-                plane.take_known(known)
         if ours.keeper.problems:
             self._session.correction_notice = Notice(" ".join(ours.keeper.problems), "warning")
         self.look()
@@ -336,16 +281,3 @@ class Correcting:
             return
         self._session.correction_notice = Notice(refused, "error") if refused else Notice()
         self._session.corrected += 1
-
-
-def _sentence(ours: ImageCorrections) -> str:
-    """What the journal kept and nobody has opened, for people; empty for nothing."""
-    counts = [known.counts for known in ours.found.values()]
-    if not counts:
-        return ""
-    regions = sum(count.reviewed_regions for count in counts)
-    planes = f" on {len(counts)} planes" if len(counts) > 1 else ""
-    return (
-        f"Corrections of {ours.image.name} were kept: {sum(count.added for count in counts)} px added, "
-        f"{sum(count.removed for count in counts)} removed, {regions} regions reviewed{planes}."
-    )

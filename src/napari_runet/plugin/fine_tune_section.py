@@ -21,6 +21,8 @@ from napari_runet.plugin.widgets import SPACING, Fold, boxed, column, text_label
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from qtpy.QtGui import QShowEvent
+
     from napari_runet.plugin.fine_tuning import FineTuning
     from napari_runet.plugin.session import Session
     from napari_runet.plugin.tuning_plot import TuningPlot
@@ -34,6 +36,7 @@ class FineTuneSection(QWidget):
     def __init__(self, session: "Session", tuning: "FineTuning") -> None:
         super().__init__()
         self._session, self._tuning = session, tuning
+        deciding = tuning.deciding
         self._colors = ("#262930", "#f0f1f2")
         self.fine_tune = _button("Fine-tune", "Teach the model your corrections while you work on.", tuning.start)
         self.fine_tune.setObjectName("fine-tune")
@@ -42,11 +45,15 @@ class FineTuneSection(QWidget):
         self.fold = Fold("Fine-tuning options", self.options)
         self.doing = text_label("tuning")
         self.verdict = text_label("verdict")
-        self.accept = _button("Accept", "Keep the candidate and segment with it from now on.", tuning.accept)
-        self.reject = _button("Reject", "Throw the candidate away.", tuning.reject)
+        self.accept = _button("Accept", "Keep the candidate and segment with it from now on.", deciding.accept)
+        self.reject = _button("Reject", "Throw the candidate away.", deciding.reject)
         self.keep = _button("Keep as…", "Keep the candidate under another name, and go on as before.", self._ask_name)
-        self.flip = _button("Flip masks", "Show the candidate's mask instead of yours, or yours again.", tuning.flip)
-        self.go_back = _button("Go back", "Segment with the model that this one was tuned from.", tuning.go_back)
+        self.flip = _button(
+            "Flip masks", "Show the candidate's mask instead of yours, or yours again.", deciding.flip
+        )
+        self.go_back = _button(
+            "Go back", "Segment with the model that this one was tuned from.", deciding.go_back
+        )
         self.notice = text_label("tuning-notice")
         self.plot: TuningPlot | None = None
         self._reveal = QTimer(self)
@@ -96,7 +103,7 @@ class FineTuneSection(QWidget):
         self.fold.setVisible(tuning.stage == "idle")
         _say(self.doing, tuning.text + time_left(tuning.seconds_left) + _score(tuning) if running else "")
         self._show_decision()
-        parent = self._tuning.can_go_back()
+        parent = self._tuning.deciding.can_go_back()
         self.go_back.setVisible(tuning.stage == "idle" and parent is not None)
         if parent is not None:
             self.go_back.setToolTip(f"Segment with {parent.card.title} again; no version is lost.")
@@ -147,7 +154,12 @@ class FineTuneSection(QWidget):
             return
         name, given = QInputDialog.getText(self, "Keep the candidate", "Name:", text=candidate.card.title)
         if given:
-            self._tuning.keep("" if name == candidate.card.title else name)
+            self._tuning.deciding.keep("" if name == candidate.card.title else name)
+
+    def showEvent(self, event: "QShowEvent | None") -> None:  # noqa: N802
+        """Ask about a candidate that was left without a decision."""
+        super().showEvent(event)
+        self._tuning.deciding.look_for_left_over()
 
     def set_colors(self, background: str, text: str) -> None:
         """Take the theme's colours."""

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Qt, Signal  # type: ignore[attr-defined]
 
 from napari_runet.corrections.image_key import ImageKey
-from napari_runet.corrections.journal import Journal
+from napari_runet.corrections.journal import Journal, recover_earlier
+from napari_runet.corrections.journal_format import JournalError
 
 if TYPE_CHECKING:
     from napari_runet.corrections.correction import Change
@@ -28,7 +29,8 @@ class Keeper(QObject):
     Signals
     -------
     found
-        What was kept earlier can be read from `planes`, and problems with it from `problems`.
+        What was kept earlier can be read from `planes`, what was kept of the same file when it had another content
+        from `earlier`, and problems from `problems`.
     problem
         A sentence when changes cannot be written, an empty one when they can again.
     """
@@ -41,6 +43,7 @@ class Keeper(QObject):
     def __init__(self, array: Any, path: str = "") -> None:
         super().__init__()
         self.planes: Planes = {}
+        self.earlier: Planes = {}
         self.problems: list[str] = []
         self._lock = threading.Lock()
         self._key: ImageKey | None = None
@@ -52,6 +55,11 @@ class Keeper(QObject):
         self._problem_on_thread.connect(self.problem, queued)
         self._thread = threading.Thread(target=self._find, args=(array, path), name="corrections", daemon=True)
         self._thread.start()
+
+    @property
+    def name(self) -> str:
+        """Name of the image's key; empty as long as it is not known."""
+        return self._key.name if self._key is not None else ""
 
     def append(self, change: "Change") -> None:
         """Have a change written; returns at once."""
@@ -91,8 +99,9 @@ class Keeper(QObject):
             )
             return
         journal = self._open(key)
+        earlier, problems = _earlier(key)
         with self._lock:
-            self.planes, self.problems = journal.planes, journal.problems
+            self.planes, self.problems, self.earlier = journal.planes, [*journal.problems, *problems], earlier
             self._key, waiting, self._waiting = key, self._waiting, []
             for change in waiting:
                 journal.append(change)
@@ -102,3 +111,11 @@ class Keeper(QObject):
             journal.close(SECONDS_TO_CLOSE)
         else:
             self._found_on_thread.emit()
+
+
+def _earlier(key: ImageKey) -> "tuple[Planes, list[str]]":
+    """What was kept of the file when it had another content, and a sentence where that cannot be read."""
+    try:
+        return recover_earlier(key), []
+    except (OSError, JournalError) as error:
+        return {}, [f"Corrections of an earlier state of the file cannot be read ({error})."]

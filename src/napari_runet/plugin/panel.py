@@ -271,7 +271,7 @@ class Panel(QWidget):
         return {
             "paint": lambda: self.correcting.brush(1),
             "erase": lambda: self.correcting.brush(0),
-            "review": lambda: self.correcting.review("view"),
+            "review": lambda: self.correcting.reviewing.review("view"),
         }
 
     # Coming and going

@@ -1,15 +1,14 @@
 """One plane that is being corrected: its layer, and what a person has said about its pixels."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from napari.layers import Labels
-from numpy.lib.stride_tricks import as_strided
 from qtpy.QtCore import QTimer
 
 from napari_runet.corrections.correction import REVIEWED, bounding_box
 from napari_runet.corrections.correction_set import CorrectionSet
-from napari_runet.plugin.layers import CORRECTION, label_colormap, label_colors
+from napari_runet.plugin.correction_layers import Outline, new_layer, plane_of
+from napari_runet.plugin.layers import CORRECTION, label_colors
 from napari_runet.plugin.placing import place
 
 if TYPE_CHECKING:
@@ -17,10 +16,10 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
     from napari.components import ViewerModel
-    from napari.layers import Image
+    from napari.layers import Image, Labels
 
     from napari_runet.corrections.correction import Change
-    from napari_runet.corrections.correction_set import Act
+    from napari_runet.corrections.history import Act
     from napari_runet.images.image_input import Region
     from napari_runet.models.card import ModelCard
     from napari_runet.plugin.reading import Source
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     Plane = npt.NDArray[np.uint8]
 
 BRUSH_SIZE = 5
-REVIEW_COLOR = "#ffd166"
 
 
 def plane_index(source: "Source") -> tuple[int, ...]:
@@ -79,12 +77,13 @@ class PlaneCorrection:
         self.source = source
         self.card = card
         self.known = known or CorrectionSet(source.input.plane_shape, plane_index(source))
+        self.known.classes = tuple(info.name for info in card.classes)
         self.keep = keep
         self.on_change = on_change
         self.owner = owner
         self.based_on = ""
         self.layer: Labels | None = None
-        self.outline: Labels | None = None
+        self._outline = Outline(viewer, image, source)
         self._plane: Plane = np.zeros(self.known.shape, np.uint8)
         self._before: Plane = self._plane.copy()
         self._taken: list[tuple[Plane, Plane]] = []
@@ -103,7 +102,12 @@ class PlaneCorrection:
         """Whether its layer is in the viewer."""
         return self.layer is not None and self.layer in self._viewer.layers
 
-    def open(self, start: "Plane") -> Labels:
+    @property
+    def outline(self) -> "Labels | None":
+        """The layer that outlines what was reviewed; None before something was."""
+        return self._outline.layer
+
+    def open(self, start: "Plane") -> "Labels":
         """Add the layer, as `start` with every known pixel as the person set it; or find it where it is."""
         if self.layer is not None and self.layer in self._viewer.layers:
             return self.layer
@@ -111,7 +115,7 @@ class PlaneCorrection:
         self._before = self._plane.copy()
         self._taken.clear()
         self._undone = 0
-        self.layer = self._new_layer("correction", self._plane, label_colors(self.card))
+        self.layer = new_layer(self.image, self.source, self._plane, "correction", label_colors(self.card))
         self.layer.metadata[CORRECTION] = self
         self._viewer.add_layer(self.layer)
         self.layer.brush_size = BRUSH_SIZE
@@ -229,12 +233,9 @@ class PlaneCorrection:
 
     def _read(self) -> "Plane":
         """The (Y, X) plane that the layer holds; of somebody else's array where the layer was given one."""
-        data = self.layer.data if self.layer is not None else self._plane
-        if np.shares_memory(data, self._plane):
+        if self.layer is None or np.shares_memory(self.layer.data, self._plane):
             return self._plane
-        letters = place(self.image, self.source).letters
-        plane = np.asarray(data[tuple(slice(None) if letter in "YX" else 0 for letter in letters)])
-        plane = plane if letters.index("Y") < letters.index("X") else plane.T
+        plane = plane_of(self.layer, self.image, self.source)
         return plane if plane.shape == self._before.shape else self._before
 
     def _moves_a_prediction(self, now: "Plane") -> bool:
@@ -259,48 +260,12 @@ class PlaneCorrection:
         names = ", ".join(f"{number} {info.name}" for number, info in enumerate(classes))
         return f"Label {highest} is no class of {self.card.title} ({names}); undo, or paint it over."
 
-    # Layers
-
-    def _new_layer(self, what: str, plane: "Plane", colors: dict[int, str], **options: Any) -> Labels:
-        placement = place(self.image, self.source)
-        data = placement.lift(plane)
-        if not data.flags.writeable:  # repeated along channels: one plane in memory, seen by all of them
-            data = as_strided(data, writeable=True)
-
-        return Labels(
-            data,
-            name=f"{self._name()} · {what}",
-            colormap=label_colormap(colors),
-            opacity=0.7,
-            **options,
-            **placement.transform,
-        )
-
-    def _name(self) -> str:
-        planes = zip(self.source.input.axes.plane_axes, self.source.index, strict=True)
-        words = {"T": "frame", "Z": "plane"}
-        where = [f"{words[self.source.input.axes.order[axis]]} {position + 1}" for axis, position in planes]
-        return " · ".join([self.image.name, *where])
-
     def _draw_outline(self) -> None:
-        """Draw the edge of what was reviewed, below the correction layer."""
-        inside = ((self.known.flags & REVIEWED) != 0).astype(np.uint8)
-        if self.outline is not None and self.outline in self._viewer.layers:
-            plane = np.asarray(self.outline.data)
-            plane[...] = place(self.image, self.source).lift(inside)
-            self.outline.refresh()
-            return
-        if not inside.any() or self.layer is None:
-            return
-        active = self._viewer.layers.selection.active
-        self.outline = self._new_layer("reviewed", inside, {1: REVIEW_COLOR})
-        self.outline.contour = 2
-        self._viewer.add_layer(self.outline)
-        self.outline.editable = False
-        self._viewer.layers.selection.active = active
+        if self.layer is not None:
+            self._outline.draw((self.known.flags & REVIEWED) != 0)
 
 
-def _length(layer: Labels | None, name: str) -> int:
+def _length(layer: "Labels | None", name: str) -> int:
     return len(getattr(layer, name, ()))
 
 

@@ -83,8 +83,9 @@ class Session:
         What there is to say about correcting; why corrections are not being saved, empty when they are.
     recovered
         What was kept of this image from an earlier time and is not open, as a sentence; empty for nothing.
-    tuning_settings, start_from
-        The options of fine-tuning, and the model it starts from (None for the one that segments).
+    tuning_settings, start_from, learn_from_earlier
+        The options of fine-tuning, the model it starts from (None for the one that segments), and whether it also
+        learns from images that were corrected earlier and are not open.
     tuning, tuning_notice, candidate
         Where fine-tuning stands, what there is to say about it, and the model that waits for a decision.
     """
@@ -116,6 +117,7 @@ class Session:
     recovered: str = ""
     tuning_settings: FineTuningSettings = field(default_factory=FineTuningSettings)
     start_from: Optional["StoredModel"] = None
+    learn_from_earlier: bool = True
     tuning: Tuning = field(default_factory=Tuning)
     tuning_notice: Notice = field(default_factory=Notice)
     candidate: Optional["CandidateModel"] = None

@@ -26,7 +26,12 @@ class TuningOptions(QWidget):
         form.setContentsMargins(0, 0, 0, 0)
         form.setSpacing(SPACING)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        self.earlier = QCheckBox()
+        self.earlier.setToolTip("Also learn from images that were corrected earlier and are not open now.")
+        self.earlier.setChecked(session.learn_from_earlier)
+        self.earlier.toggled.connect(lambda checked: setattr(session, "learn_from_earlier", checked))
         form.addRow("Start from", self.start_from)
+        form.addRow("Earlier images", self.earlier)
         for name, widget in self.widgets.items():
             field = FineTuningSettings.model_fields[name]
             widget.setToolTip(field.description or "")

@@ -2,13 +2,15 @@
 
 import re
 import shutil
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_runet.corrections.locking import FileLock
 from napari_runet.io.atomic import write_atomically
 from napari_runet.models.card import ModelCard
-from napari_runet.models.store import CARD_FILE, StoredModel, user_folder
+from napari_runet.models.store import CARD_FILE, ModelError, StoredModel, read_card, user_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,17 +20,67 @@ _VERSION = re.compile(r"^(?P<base>.+?)(?: · v|-v)(?P<number>\d+)$")
 
 @dataclass(frozen=True, slots=True)
 class CandidateModel:
-    """A fine-tuned model that nobody has decided on: its folder, its card, its figures and what it was tuned from."""
+    """A fine-tuned model that nobody has decided on.
+
+    Parameters
+    ----------
+    folder, card, figures
+        Where it waits, what it is, and what it achieved.
+    parent
+        What it was tuned from; None where that model is gone.
+    """
 
     folder: Path
     card: ModelCard
     figures: dict[str, Any]
-    parent: StoredModel
+    parent: StoredModel | None
 
 
 def candidates_folder() -> Path:
     """Where models wait for a decision; they are in no list of models."""
     return user_folder() / "candidates"
+
+
+def claim_folder(model_id: str) -> tuple[Path, FileLock]:
+    """A folder for a new candidate, which is not made yet, and the lock that tells others that it is ours.
+
+    Raises
+    ------
+    OSError
+        When the folder of all candidates cannot be written.
+    """
+    folder = candidates_folder() / f"{model_id}-{uuid.uuid4().hex[:8]}"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(_lock_path(folder))
+    if not lock.acquire():
+        raise OSError(f"{lock.path} is locked")
+    return folder, lock
+
+
+def left_over(models: "Sequence[StoredModel]") -> tuple[CandidateModel, FileLock] | None:
+    """The last candidate that waits for a decision and belongs to no running program, and its lock.
+
+    Whoever takes it holds the lock until it is decided on. What a program that ended left unfinished is removed.
+    """
+    folders = [path for path in candidates_folder().glob("*") if path.is_dir()]
+    for folder in sorted(folders, key=lambda path: path.stat().st_mtime, reverse=True):
+        lock = FileLock(_lock_path(folder))
+        if not lock.acquire():
+            continue
+        try:
+            card = read_card(folder)
+        except ModelError:
+            throw_away(folder)
+        else:
+            figures = card.metrics.get("fine_tuning")
+            parent = next((model for model in models if model.card.sha256 == card.parent), None)
+            return CandidateModel(folder, card, figures if isinstance(figures, dict) else {}, parent), lock
+        lock.release()
+    return None
+
+
+def _lock_path(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.lock")
 
 
 def next_name(parent: ModelCard, models: "Sequence[StoredModel]", name: str = "") -> tuple[str, str]:
@@ -59,13 +111,15 @@ def keep_candidate(candidate: CandidateModel, title: str, model_id: str, models_
     content = ModelCard.model_validate(card.model_dump()).model_dump_json(indent=2) + "\n"
     write_atomically(candidate.folder / CARD_FILE, content.encode())
     candidate.folder.rename(target)
+    _lock_path(candidate.folder).unlink(missing_ok=True)
     return target
 
 
 def throw_away(folder: Path) -> None:
-    """Remove a candidate's folder, where there is one."""
+    """Remove a candidate's folder, where there is one, and its lock."""
     if folder.exists():
         shutil.rmtree(folder)
+    _lock_path(folder).unlink(missing_ok=True)
 
 
 def parent_of(model: StoredModel | None, models: "Sequence[StoredModel]") -> StoredModel | None:

@@ -1,0 +1,118 @@
+"""Corrections of images that are not open, read back from their journals."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_runet.corrections.correction_set import CorrectionSet
+from napari_runet.corrections.image_key import ImageKey
+from napari_runet.corrections.journal import journal_folder
+from napari_runet.corrections.journal_file import SUFFIX, PlaneKey, planes_of
+from napari_runet.corrections.journal_format import JournalError, decode
+from napari_runet.images.image_input import ImageError, ImageInput
+from napari_runet.io.images import FileError, read_image
+
+MOST_PLANES = 24
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPlane:
+    """What a journal says about one plane of an image.
+
+    Parameters
+    ----------
+    image
+        The image's key; its path is empty for one that came from no file.
+    known
+        What a person said about the plane.
+    written
+        When the journal was last written, in seconds since the epoch.
+    """
+
+    image: ImageKey
+    known: CorrectionSet
+    written: float
+
+    @property
+    def name(self) -> str:
+        """The image's name, and the plane's position."""
+        return " ".join([Path(self.image.path).stem or "unnamed", *map(str, self.known.index)])
+
+    def read(self) -> npt.NDArray[Any]:
+        """The plane's pixels, (Y, X, C), from the image's file.
+
+        Raises
+        ------
+        FileError
+            When there is no file any more, or it holds other pixels now, or is read in another way.
+        """
+        if not self.image.path:
+            raise FileError(f"The image of {self.name} came from no file.")
+        pixels = read_image(Path(self.image.path))
+        if ImageKey.of(pixels, self.image.path) != self.image:
+            raise FileError(f"{self.image.path} has changed since it was corrected.")
+        try:
+            source = ImageInput.from_array(pixels, name=self.name)
+        except ImageError as error:
+            raise FileError(str(error)) from error
+        if len(source.axes.plane_axes) != len(self.known.index) or source.plane_shape != self.known.shape:
+            raise FileError(f"{self.image.path} was read along other axes when it was corrected.")
+        return source.plane(self.known.index)
+
+
+def kept_planes(folder: Path | None = None) -> Iterator[KeptPlane]:
+    """All corrected planes of which there is a journal, the one written last first.
+
+    Several programs may have written about one image; its planes are then the sum. A journal that cannot be read
+    is left out here, and told of when its image is opened.
+    """
+    by_image: dict[ImageKey, list[tuple[float, Path]]] = {}
+    for path in (folder or journal_folder()).glob(f"*{SUFFIX}"):
+        try:
+            key, written = decode(path.read_bytes()).key, path.stat().st_mtime
+        except (JournalError, OSError):
+            continue
+        by_image.setdefault(key, []).append((written, path))
+    for key, found in sorted(by_image.items(), key=lambda entry: -max(written for written, _ in entry[1])):
+        in_order = [path for _, path in sorted(found)]
+        changes = [change for path in in_order for change in decode(path.read_bytes()).changes]
+        for plane in planes_of(changes).values():
+            yield KeptPlane(key, plane, max(written for written, _ in found))
+
+
+def earlier_corrections(
+    classes: tuple[str, ...],
+    skip: Collection[tuple[str, PlaneKey]] = (),
+    folder: Path | None = None,
+    most: int = MOST_PLANES,
+) -> list[tuple[str, npt.NDArray[Any], npt.NDArray[np.uint8]]]:
+    """Planes that were corrected earlier, for training: name, pixels (Y, X, C) and labels (Y, X), 255 for unknown.
+
+    Parameters
+    ----------
+    classes
+        Names of the model's classes; corrections that were made with others mean something else.
+    skip
+        Planes that are open, by the name of their image's key and their own.
+    most
+        The last so many; those whose file is gone or has changed do not count.
+    """
+    found: list[tuple[str, npt.NDArray[Any], npt.NDArray[np.uint8]]] = []
+    for plane in kept_planes(folder):
+        known = plane.known
+        if known.classes != classes or (plane.image.name, (known.index, known.shape)) in skip:
+            continue
+        if not known.flags.any() or not plane.image.path:
+            continue
+        try:
+            pixels = plane.read()
+        except FileError:
+            continue  # gone or changed: it cannot be learned from any more
+        found.append((plane.name, pixels, known.labels))
+        if len(found) >= most:
+            break
+    return found

@@ -1,0 +1,54 @@
+"""Corrections of images that are not open any more, found again for training."""
+
+import numpy as np
+import tifffile
+
+from napari_runet.corrections.correction_set import CorrectionSet
+from napari_runet.corrections.image_key import ImageKey
+from napari_runet.corrections.journal import Journal
+from napari_runet.corrections.replay import earlier_corrections, kept_planes
+
+VESSELS = ("background", "vessel")
+
+
+def corrected(folder, path, pixels, index=(), shape=None, classes=VESSELS, rows=4):
+    """An image file, and a journal of one stroke on a plane of it."""
+    tifffile.imwrite(path, pixels)
+    known = CorrectionSet(shape or pixels.shape[:2], index)
+    known.classes = classes
+    before = np.zeros(known.shape, np.uint8)
+    after = before.copy()
+    after[:rows, 3:9] = 1
+    journal = Journal(ImageKey.of(pixels, str(path)), folder)
+    journal.append(known.update_from_difference(before, after))
+    assert journal.close()
+    return known
+
+
+def test_planes_come_back_with_their_pixels_the_last_written_first(tmp_path):
+    rng = np.random.default_rng(0)
+    journals = tmp_path / "journals"
+    eye, film = rng.integers(0, 255, (40, 50, 3), np.uint8), rng.integers(0, 255, (5, 40, 50), np.uint8)
+    first = corrected(journals, tmp_path / "eye.tif", eye)
+    second = corrected(journals, tmp_path / "film.tif", film, (2,), (40, 50), rows=7)
+    (name, pixels, labels), (other, colours, other_labels) = earlier_corrections(VESSELS, folder=journals)
+    assert (name, other) == ("film 2", "eye")
+    assert np.array_equal(pixels[..., 0], film[2]) and np.array_equal(labels, second.labels)
+    assert np.array_equal(colours, eye) and np.array_equal(other_labels, first.labels)
+    assert [plane.name for plane in kept_planes(journals)] == ["film 2", "eye"]
+    assert len(earlier_corrections(VESSELS, folder=journals, most=1)) == 1
+
+
+def test_what_means_something_else_is_open_gone_or_changed_is_left_out(tmp_path):
+    rng = np.random.default_rng(1)
+    journals = tmp_path / "journals"
+    pixels = {name: rng.integers(0, 255, (40, 50), np.uint8) for name in ("hand", "open", "gone", "changed", "right")}
+    for name, image in pixels.items():
+        classes = ("background", "hand") if name == "hand" else VESSELS
+        corrected(journals, tmp_path / f"{name}.tif", image, classes=classes)
+    (tmp_path / "gone.tif").unlink()
+    tifffile.imwrite(tmp_path / "changed.tif", pixels["changed"] // 2)
+    (journals / "damaged.journal").write_bytes(b"no journal")
+    skip = {(ImageKey.of(pixels["open"], str(tmp_path / "open.tif")).name, ((), (40, 50)))}
+    assert [name for name, _, _ in earlier_corrections(VESSELS, skip, journals)] == ["right"]
+    assert earlier_corrections(VESSELS, folder=tmp_path / "nothing") == []
