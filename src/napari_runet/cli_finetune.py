@@ -45,8 +45,8 @@ def finetune(
     from napari_runet.io.images import FileError
     from napari_runet.settings import FineTuningSettings
     from napari_runet.training.fine_tuning import fine_tune
-    from napari_runet.training.loop import TrainingError
     from napari_runet.training.pairs import read_pairs
+    from napari_runet.training.trainer import TrainingError
 
     if seconds is not None and training_steps is not None:
         raise typer.BadParameter("give --seconds or --training-steps, not both")

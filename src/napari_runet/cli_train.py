@@ -15,12 +15,18 @@ if TYPE_CHECKING:
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A TOML file, or the id of a shipped model.")],
+    recipe: Annotated[
+        str, typer.Argument(metavar="RECIPE", help="A TOML file, a shipped model's id, or a network's name.")
+    ],
     data: Annotated[Path, typer.Option("--data", help="Folder with train/ and val/, each with images/ and masks/.")],
     output: Annotated[Path, typer.Option("--output", help="Folder for the model, its curves and checkpoint.")],
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in the output folder.")] = False,
     start_from: Annotated[
         str | None, typer.Option("--from", metavar="ID_OR_FOLDER", help="Begin with the weights of this model.")
+    ] = None,
+    encoder_weights: Annotated[
+        Path | None,
+        typer.Option("--encoder-weights", metavar="FILE", help="ImageNet weights, as torchvision names them."),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Decides first weights and crops.")] = 0,
     device: Device = "auto",
@@ -28,23 +34,25 @@ def train(
 ) -> None:
     """Train a model by a recipe. Ctrl-C stops and keeps the best model so far; --resume goes on."""
     from napari_runet.inference.devices import choose_device
-    from napari_runet.models.card import MODEL_ID_PATTERN
-    from napari_runet.models.store import CARD_FILE, ModelError, ModelStore, read_card, shipped_folder
+    from napari_runet.models.store import CARD_FILE, ModelError, ModelStore, read_card
+    from napari_runet.networks.encoder_weights import has_encoder
     from napari_runet.settings import SegmentationSettings
-    from napari_runet.training.loop import TrainingError
     from napari_runet.training.loop import train as run
     from napari_runet.training.recipe import read_recipe
+    from napari_runet.training.trainer import TrainingError
 
     with sentences(TrainingError):
-        import re
-
         chosen = choose_device(SegmentationSettings.model_validate({"device": device}).device)
-        shipped = shipped_folder() / recipe / "recipe.toml"
-        named = re.fullmatch(MODEL_ID_PATTERN, recipe) is not None and shipped.is_file()
-        plan = read_recipe(shipped if named else Path(recipe))
+        plan = read_recipe(_recipe_path(recipe))
         if (output / CARD_FILE).exists() and not resume:
             raise ModelError(f"There is a model in {output} already; choose another folder, or --resume.")
         start = None if start_from is None else ModelStore().find(start_from)
+        if has_encoder(plan.network) and encoder_weights is None and start is None and not resume:
+            typer.echo(
+                f"The encoder of {plan.network.name} starts with random weights; "
+                "--encoder-weights FILE loads ImageNet's.",
+                err=True,
+            )
         with ctrl_c() as pressed:
             reports = run(
                 plan,
@@ -54,20 +62,31 @@ def train(
                 device=chosen.name,
                 resume=resume,
                 start_from=start,
+                encoder_weights=encoder_weights,
                 stop=lambda: bool(pressed),
             )
             last = _follow(reports, plan.training_steps)
         if not (output / CARD_FILE).exists():
-            raise TrainingError(
-                f"Training stopped before the first validation, so there is no model in {output} yet; go on "
-                "by --resume."
-            )
+            raise TrainingError(f"Training stopped before its first step, so there is no model in {output}.")
         card = read_card(output)
-        steps = card.training.get("training_steps") if last is None else last.training_step
+        steps = card.training["training_steps"] if last is None else last.training_step
         if json_file is not None:
             figures = {"model": card.id, "sha256": card.sha256, "training_steps": steps, "metrics": card.metrics}
             write_json(json_file, {**figures, "seed": seed, "device": chosen.name})
-    typer.echo(f"{steps} training steps. Dice on val: {card.metrics.get('val', {}).get('dice')}. Written: {output}")
+    if steps < plan.training_steps and not pressed:
+        typer.echo(f"Stopped early: the last {plan.patience} validations were no better than the one before them.")
+    dice = ", ".join(f"{value:.4f}" for value in card.metrics["val"]["dice"])
+    typer.echo(f"{steps} training steps; the model of step {card.training['training_steps']} is kept.")
+    typer.echo(f"Dice on val at iteration 1, 2, ...: {dice}. Written: {output}")
+
+
+def _recipe_path(name: str) -> Path:
+    """A recipe's file: that of a shipped model, of a row of the paper's table, or the one named."""
+    from napari_runet.models.store import shipped_folder
+    from napari_runet.training.recipe import table_recipes
+
+    shipped = {path.parent.name: path for path in shipped_folder().glob("*/recipe.toml")}
+    return {**table_recipes(), **shipped}.get(name, Path(name))
 
 
 def _follow(reports: "Iterator[TrainingReport]", total: int) -> "TrainingReport | None":

@@ -1,6 +1,9 @@
 """The trainer: it learns, resumes exactly, and keeps what it had when something goes wrong."""
 
 import csv
+import errno
+import json
+import shutil
 from itertools import pairwise
 
 import numpy as np
@@ -11,9 +14,11 @@ from PIL import Image
 import napari_runet
 from napari_runet.models.card import ClassInfo, NetworkConfig
 from napari_runet.training.augmentation import Augmentation
-from napari_runet.training.loop import Trainer, TrainingError, learning_rate_at, train
+from napari_runet.training.curves import read_curves
+from napari_runet.training.loop import train
 from napari_runet.training.pairs import DataError
-from napari_runet.training.recipe import Recipe, RecipeError, read_recipe
+from napari_runet.training.recipe import Recipe
+from napari_runet.training.trainer import Trainer, TrainingError, learning_rate_at
 
 
 def draw_set(folder, count, seed):
@@ -73,13 +78,16 @@ def test_a_trained_folder_is_a_model_with_curves(data, tmp_path):
     measured = [report for report in reports if report.dice is not None]
     assert model.card.metrics["val"]["dice"][-1] == round(max(report.dice[-1] for report in measured), 4)
     with (tmp_path / "curves.csv").open() as stream:
-        assert [int(row["training_step"]) for row in csv.DictReader(stream)] == [3, 6]
+        rows = list(csv.DictReader(stream))
+    assert [int(row["training_step"]) for row in rows] == [3, 6]
+    assert float(rows[1]["loss"]) == pytest.approx(np.mean([report.loss for report in reports[3:]]))
+    assert (tmp_path / "curves.svg").read_text().count("<polyline") == 3  # the loss, and Dice of two iterations
 
 
 def test_another_recipe_cannot_resume(data, tmp_path):
     list(train(recipe(), data, tmp_path))
     before = (tmp_path / "checkpoint.safetensors").read_bytes()
-    with pytest.raises(TrainingError, match="another recipe"):
+    with pytest.raises(TrainingError, match=r"another recipe \(it differs in learning_rate\)"):
         list(train(recipe(learning_rate=1e-4), data, tmp_path, resume=True))
     assert (tmp_path / "checkpoint.safetensors").read_bytes() == before
     with pytest.raises(TrainingError, match="nothing to resume"):
@@ -107,30 +115,139 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoint(data, tmp_path,
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+def test_a_gradient_that_is_no_number_touches_no_weight(data, tmp_path, monkeypatch):
+    from napari_runet.training import trainer as module
+
+    loss_of = module.recurrent_loss
+    steps = []
+
+    def poisoned(*arguments, **options):
+        loss = loss_of(*arguments, **options)
+        steps.append(loss)
+        if len(steps) == 3:
+            loss.register_hook(lambda gradient: gradient * float("nan"))
+        return loss
+
+    monkeypatch.setattr(module, "recurrent_loss", poisoned)
+    before = {}
+    with pytest.raises(TrainingError, match="gradient is not a number at training step 2"):
+        for report in train(recipe(validate_every=2), data, tmp_path):
+            before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+            assert report.training_step <= 2
+    assert before and {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_full_disk_at_a_checkpoint_leaves_the_last_one_and_the_model(data, tmp_path, monkeypatch):
+    list(train(recipe(training_steps=3), data, tmp_path))
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    napari_runet.load_model(tmp_path, device="cpu")
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("napari_runet.io.atomic.os.fsync", full)
+    with pytest.raises(TrainingError, match=r"the disk is full; make room .*go on by --resume"):
+        list(train(recipe(training_steps=3, validate_every=99), data, tmp_path, stop=lambda: True))
+    with pytest.raises(TrainingError, match=r"card\.json cannot be written: the disk is full"):
+        list(train(recipe(training_steps=3), data, tmp_path))
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_stop_before_the_first_validation_leaves_a_model_and_changes_no_later_result(data, tmp_path):
+    seen = []
+    list(train(recipe(), data, tmp_path / "parts", seed=5, stop=lambda: len(seen) == 2 or seen.append(0)))
+    assert napari_runet.load_model(tmp_path / "parts", device="cpu").card.training["training_steps"] == 2
+    list(train(recipe(), data, tmp_path / "parts", seed=5, resume=True))
+    list(train(recipe(), data, tmp_path / "whole", seed=5))
+    assert (tmp_path / "parts/model.safetensors").read_bytes() == (tmp_path / "whole/model.safetensors").read_bytes()
+
+
+def test_a_killed_training_that_is_resumed_has_no_row_twice(data, tmp_path):
+    class KilledError(Exception):
+        pass
+
+    list(train(recipe(training_steps=6, validate_every=1), data, tmp_path, stop=CountDown(3)))
+    with pytest.raises(KilledError):
+        for report in train(recipe(training_steps=6, validate_every=1), data, tmp_path, resume=True):
+            if report.training_step == 5:
+                raise KilledError
+    assert len(read_curves(tmp_path, 99)) == 5
+    list(train(recipe(training_steps=6, validate_every=1), data, tmp_path, resume=True))
+    assert [point.training_step for point in read_curves(tmp_path, 99)] == [1, 2, 3, 4, 5, 6]
+
+
+class CountDown:
+    """True after it was asked `count` times."""
+
+    def __init__(self, count):
+        self.left = count
+
+    def __call__(self):
+        self.left -= 1
+        return self.left < 0
+
+
+def test_patience_ends_training_after_validations_that_were_no_better(data, tmp_path, monkeypatch):
+    scores = iter([0.5, 0.7, 0.6, 0.7, 0.9, 0.9])
+    monkeypatch.setattr("napari_runet.training.loop.validate", lambda *_: (next(scores),))
+    plan = recipe(training_steps=50, validate_every=2, patience=2)
+    reports = list(train(plan, data, tmp_path, seed=1))
+    assert [report.dice[0] for report in reports if report.dice] == [0.5, 0.7, 0.6, 0.7]
+    assert reports[-1].training_step == 8
+    assert napari_runet.load_model(tmp_path, device="cpu").card.training["training_steps"] == 4
+    assert list(train(plan, data, tmp_path, seed=1, resume=True)) == []
+
+
+def test_a_checkpoint_of_an_older_version_without_newer_keys_can_be_resumed(data, tmp_path, monkeypatch):
+    def older(self):
+        content = json.loads(self.recipe.model_dump_json())
+        del content["patience"]
+        return {**numbers(self), "recipe": json.dumps(content)}
+
+    numbers = Trainer.numbers
+    monkeypatch.setattr(Trainer, "numbers", older)
+    list(train(recipe(), data, tmp_path, stop=CountDown(2)))
+    assert [report.training_step for report in train(recipe(), data, tmp_path, resume=True)] == [3, 4, 5, 6]
+
+
 def test_data_that_cannot_be_used(data, tmp_path):
-    with pytest.raises(DataError, match="There is no folder"):
-        list(train(recipe(), tmp_path, tmp_path / "out"))
-    assert not (tmp_path / "out").exists()
+    def broken(split, change):
+        folder = tmp_path / f"{split}{len(list(tmp_path.iterdir()))}"
+        shutil.copytree(data, folder)
+        change(folder / split)
+        return folder
 
+    def without_mask(folder):
+        next((folder / "masks").iterdir()).unlink()
 
-def test_recipes_that_cannot_be_used(tmp_path):
-    path = tmp_path / "recipe.toml"
-    with pytest.raises(RecipeError, match="cannot be read"):
-        read_recipe(path)
-    path.write_text("id = [")
-    with pytest.raises(RecipeError, match="not valid TOML"):
-        read_recipe(path)
-    path.write_text('id = "a"\ntitle = "A"\nsentence = "s"\nclasses = []\ntraining_steps = 1\nwings = 2')
-    with pytest.raises(RecipeError, match="wings"):
-        read_recipe(path)
+    def other_size(folder):
+        path = next((folder / "masks").iterdir())
+        Image.fromarray(np.zeros((7, 9), np.uint8)).save(path)
 
+    def other_classes(folder):
+        (folder / "masks").rename(folder / "labels")
+        for path in (folder / "labels").iterdir():
+            Image.fromarray(np.full((96, 96), 7, np.uint8)).save(path)
 
-def test_shipped_recipes_are_valid():
-    from napari_runet.models.store import shipped_folder
+    def nothing(folder):
+        for path in (folder / "masks").iterdir():
+            Image.fromarray(np.zeros((96, 96), np.uint8)).save(path)
 
-    paths = sorted(shipped_folder().glob("*/recipe.toml"))
-    assert [read_recipe(path).id for path in paths] == [path.parent.name for path in paths]
-    assert len(paths) >= 3
+    cases = {
+        "There is no folder": data / "nowhere",
+        "no file in masks/": broken("train", without_mask),
+        "its file in masks/ is 7 x 9": broken("val", other_size),
+        "has labels of class 7, but the recipe names only the classes 0 to 1": broken("val", other_classes),
+        "no images in .*val": broken("val", lambda folder: shutil.rmtree(folder / "images")),
+        "There is no folder .*val": broken("val", shutil.rmtree),
+        "No image in .*val has a labelled foreground": broken("val", nothing),
+        "No image in .*train has a labelled foreground": broken("train", nothing),
+    }
+
+    for says, folder in cases.items():
+        with pytest.raises(DataError, match=says):
+            list(train(recipe(), folder, tmp_path / "out"))
+        assert not (tmp_path / "out").exists()
 
 
 def test_learning_rate_warms_up_and_falls():

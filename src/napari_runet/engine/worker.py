@@ -169,8 +169,8 @@ def main(folder: Path) -> None:
         ready = import_torch()
         handlers = make_handlers(channel)
         from napari_runet.inference.devices import DeviceError
-        from napari_runet.training.loop import TrainingError
         from napari_runet.training.pairs import DataError
+        from napari_runet.training.trainer import TrainingError
     except Exception as error:  # noqa: BLE001 (an import of a broken torch can raise anything; told as an event)
         channel.send(Failed(id="", message=why_no_torch(error), detail=traceback.format_exc()))
         return

@@ -12,7 +12,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from napari_runet.io.atomic import write_atomically
+from napari_runet.io.atomic import write_atomically, written_atomically
 from napari_runet.models.card import ModelCard
 from napari_runet.models.store import CARD_FILE, WEIGHTS_FILE, ModelError, read_card
 from napari_runet.networks import IterativeNetwork, build
@@ -99,10 +99,20 @@ def save_network(folder: Path, card: ModelCard, network: IterativeNetwork) -> Mo
 
 
 def save_state(folder: Path, card: ModelCard, state: dict[str, Tensor]) -> ModelCard:
-    """Write a card and a network's ``state_dict``; the tensors are stored contiguous and on the CPU."""
+    """Write a card and a network's ``state_dict``; the tensors are stored contiguous and on the CPU.
+
+    Raises
+    ------
+    OSError
+        When one of the files cannot be written; a model that was there before stays whole.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     raw = save_tensors({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()})
     card = card.model_copy(update={"sha256": hashlib.sha256(raw).hexdigest()})
-    write_atomically(folder / WEIGHTS_FILE, raw)
-    write_atomically(folder / CARD_FILE, (card.model_dump_json(indent=2) + os.linesep).encode())
+    # the weights are on disk before the card that names them takes its place, and take theirs right after it
+    with written_atomically(folder / WEIGHTS_FILE) as stream:
+        stream.write(raw)
+        stream.flush()
+        os.fsync(stream.fileno())
+        write_atomically(folder / CARD_FILE, (card.model_dump_json(indent=2) + os.linesep).encode())
     return card

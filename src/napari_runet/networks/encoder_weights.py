@@ -9,7 +9,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from napari_runet.models.card import NetworkConfig
 from napari_runet.networks.backbones import VGG16, ResNet50
+from napari_runet.networks.build import build
 from napari_runet.networks.iterative import IterativeNetwork
 
 
@@ -20,6 +22,12 @@ class EncoderWeightsError(ValueError):
 def encoder_of(network: IterativeNetwork) -> VGG16 | ResNet50 | None:
     """The part of a network that can start from ImageNet weights, None where there is none."""
     return next((module for module in network.modules() if isinstance(module, (VGG16, ResNet50))), None)
+
+
+def has_encoder(config: NetworkConfig) -> bool:
+    """Whether the network of a config has such a part."""
+    with torch.device("meta"):
+        return encoder_of(build(config)) is not None
 
 
 def load_encoder_weights(network: IterativeNetwork, path: Path) -> None:

@@ -15,8 +15,8 @@ from napari_runet.settings import FineTuningSettings
 from napari_runet.training.augmentation import Augmentation
 from napari_runet.training.correction_loss import CorrectionLoss
 from napari_runet.training.correction_sampler import MILD, CorrectionSampler
-from napari_runet.training.loop import TrainingError
 from napari_runet.training.patches import Patch
+from napari_runet.training.trainer import TrainingError
 
 YOUNG_STEPS = 500
 """A model that was trained for fewer steps than this is still learning what it is for."""

@@ -1,12 +1,14 @@
 """A recipe: everything that decides what a training run gives, in one TOML file."""
 
 import tomllib
+from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from napari_runet.models.card import ClassInfo, DataSource, NetworkConfig, Normalisation
+from napari_runet.models.card import MODEL_ID_PATTERN, ClassInfo, DataSource, NetworkConfig, Normalisation
+from napari_runet.networks import NETWORK_NAMES
 from napari_runet.training.augmentation import Augmentation
 
 
@@ -19,10 +21,10 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    id: str
-    title: str
-    sentence: str
-    classes: tuple[ClassInfo, ...]
+    id: str = Field(pattern=f"^{MODEL_ID_PATTERN}$")
+    title: str = Field(max_length=80)
+    sentence: str = Field(max_length=300)
+    classes: tuple[ClassInfo, ...] = Field(min_length=2, max_length=255)
     network: NetworkConfig = NetworkConfig()
     normalisation: Normalisation = Normalisation()
     training_data: tuple[DataSource, ...] = ()
@@ -52,6 +54,32 @@ class Recipe(BaseModel):
     outside_fov: Literal["ignore", "background"] = "ignore"
     augmentation: Augmentation = Augmentation()
     validate_every: int = Field(default=500, gt=0)
+    patience: int = Field(
+        default=0, ge=0, description="Stop after this many validations without a better Dice on val; 0 for never."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _count_classes(cls, fields: Any) -> Any:
+        """The network tells apart the classes that are named, unless it says otherwise."""
+        classes, network = fields.get("classes"), fields.get("network", {})
+        if isinstance(classes, list) and isinstance(network, dict):
+            return {**fields, "network": {"classes": len(classes), **network}}
+        return fields
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> "Recipe":
+        if self.network.name not in NETWORK_NAMES:
+            raise ValueError(f"there is no network called {self.network.name!r}; choose {', '.join(NETWORK_NAMES)}")
+        if self.network.classes != len(self.classes):
+            raise ValueError(f"{len(self.classes)} classes are named, but the network has {self.network.classes}")
+        return self
+
+
+def table_recipes() -> dict[str, Path]:
+    """The recipes of the rows of the paper's table by name: of every network, all trained alike."""
+    folder = Path(str(files("napari_runet.training"))) / "recipes"
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -70,4 +98,7 @@ def read_recipe(path: Path) -> Recipe:
         raise RecipeError(f"The recipe {path} is not valid TOML: {error}.") from error
     except ValidationError as error:
         problem = error.errors()[0]
-        raise RecipeError(f"The recipe {path}: {'.'.join(map(str, problem['loc']))}: {problem['msg']}.") from error
+        where = ".".join(map(str, problem["loc"]))
+        if problem["type"] == "extra_forbidden":
+            raise RecipeError(f"The recipe {path} has the key {where!r}, which is not known.") from error
+        raise RecipeError(f"The recipe {path}: {where}{': ' if where else ''}{problem['msg']}.") from error
