@@ -36,6 +36,7 @@ from napari_runet.engine.requests import (
     INPUTS,
     CorrectedPlane,
     Plane,
+    PlaneStart,
     remove_files,
     write_fine_tune_request,
     write_segment_request,
@@ -113,6 +114,7 @@ class EngineClient:
         name: str,
         settings: SegmentationSettings,
         region: Region | None = None,
+        start: PlaneStart | None = None,
     ) -> str:
         """Segment one plane.
 
@@ -130,6 +132,8 @@ class EngineClient:
             How to segment.
         region
             Box to segment, the whole plane when None; where its mask is False the result is 0.
+        start
+            What to begin from; `plane` is then the part of the image that it covers.
 
         Returns
         -------
@@ -139,7 +143,7 @@ class EngineClient:
 
         def write(private: Path) -> Request:
             return write_segment_request(
-                private, request_id, plane, folder=folder, name=name, settings=settings, region=region
+                private, request_id, plane, folder=folder, name=name, settings=settings, region=region, start=start
             )
 
         return self._open_request(request_id, partial(self._write_and_send, request_id, write, name))

@@ -42,8 +42,26 @@ class LoadModelRequest(Message):
     device: str = "auto"
 
 
+class StartFiles(Message):
+    """Where the recurrence begins: an iteration of an earlier run, and the pixels that stay as a person set them.
+
+    `foreground` is (K, Y, X) uint8, 255 times the probability of each foreground class; `pinned` (Y, X) uint8 class
+    ids, 255 where nothing is pinned.
+    """
+
+    foreground: ArrayFile
+    pinned: ArrayFile
+
+
+class Intensities(Message):
+    """What -1 and +1 of the network's input mean, for each channel; measured on all of what `image` is a part of."""
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+
 class SegmentRequest(Message):
-    """Segment one plane, given as (Y, X, C)."""
+    """Segment one plane, or a part of one, given as (Y, X, C)."""
 
     kind: Literal["segment"] = "segment"
     id: str
@@ -52,6 +70,8 @@ class SegmentRequest(Message):
     name: str = "image"
     settings: SegmentationSettings = SegmentationSettings()
     region: RegionBox | None = None
+    start: StartFiles | None = None
+    intensities: Intensities | None = None
 
 
 class SampleFile(Message):

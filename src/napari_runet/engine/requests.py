@@ -1,6 +1,7 @@
 """Writing a request's arrays into the private folder."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,15 +9,44 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_runet.engine.arrays import remove_file, write_array
-from napari_runet.engine.messages import FineTuneRequest, PreviewBox, RegionBox, SampleFile, SegmentRequest
+from napari_runet.engine.messages import (
+    FineTuneRequest,
+    Intensities,
+    PreviewBox,
+    RegionBox,
+    SampleFile,
+    SegmentRequest,
+    StartFiles,
+)
 from napari_runet.images.axes import Axes
 from napari_runet.images.image_input import ImageInput, Region
+from napari_runet.images.normalisation import IntensityRange
 from napari_runet.settings import FineTuningSettings, SegmentationSettings
 
 Plane = npt.NDArray[Any] | Callable[[], npt.NDArray[Any]]
 """(Y, X) or (Y, X, C), or a function without arguments that returns it."""
 CorrectedPlane = tuple[str, npt.NDArray[Any], npt.NDArray[np.uint8]]
 """A name, an image plane (Y, X) or (Y, X, C), and its labels (Y, X), 255 where unknown."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlaneStart:
+    """What a plane, or a part of one, is begun from instead of nothing.
+
+    Parameters
+    ----------
+    foreground
+        (K, Y, X) uint8, 255 times the probability of each foreground class: an iteration of an earlier run.
+    pinned
+        (Y, X) uint8 class ids of the pixels that stay, 255 elsewhere.
+    intensities
+        Measures the intensities of the whole plane; called on the client's own thread.
+    """
+
+    foreground: npt.NDArray[np.uint8]
+    pinned: npt.NDArray[np.uint8]
+    intensities: Callable[[], IntensityRange]
+
 
 INPUTS = "in-*"
 ALL_FILES = "*"
@@ -31,6 +61,7 @@ def write_segment_request(
     name: str,
     settings: SegmentationSettings,
     region: Region | None,
+    start: PlaneStart | None = None,
 ) -> SegmentRequest:
     """Read the plane, write it and the region's mask to files of `private`, and make the request.
 
@@ -53,7 +84,20 @@ def write_segment_request(
         name=name,
         settings=settings,
         region=None if region is None else _box(private, request_id, region),
+        start=None if start is None else _start_files(private, request_id, start),
+        intensities=None if start is None else _intensities(start.intensities()),
     )
+
+
+def _start_files(private: Path, request_id: str, start: PlaneStart) -> StartFiles:
+    return StartFiles(
+        foreground=write_array(private / f"{request_id}-in-start.npy", start.foreground),
+        pinned=write_array(private / f"{request_id}-in-pinned.npy", start.pinned),
+    )
+
+
+def _intensities(measured: IntensityRange) -> Intensities:
+    return Intensities(low=tuple(map(float, measured.low)), high=tuple(map(float, measured.high)))
 
 
 def write_fine_tune_request(

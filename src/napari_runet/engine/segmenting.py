@@ -23,9 +23,11 @@ from napari_runet.engine.messages import (
 )
 from napari_runet.images.axes import Axes
 from napari_runet.images.image_input import ImageError, ImageInput, Region
+from napari_runet.images.normalisation import IntensityRange
 from napari_runet.images.thresholding import labels_from, quantise
 from napari_runet.inference.devices import choose_device
 from napari_runet.inference.segmenter import LoadedModel, iterate, place
+from napari_runet.inference.starting import Start
 from napari_runet.models.store import read_card
 from napari_runet.models.weights import load_network
 
@@ -135,7 +137,10 @@ def segment(channel: Channel, models: ModelCache, request: SegmentRequest) -> No
     labels: npt.NDArray[np.uint8] | None = None
     run = uuid.uuid4().hex[:8]  # a request that is sent again after a restart writes files of its own
     report = ProgressReport(channel, request.id, iterations)
-    for step in iterate(image, model, settings, region=region, report=report):
+    start, intensities = read_request_start(request)
+    for step in iterate(
+        image, model, settings, region=region, start=start, intensities=intensities, report=report
+    ):
         channel.stop_if_cancelled(request.id)
         mask = None if region is None else region.mask
         foreground, confidence, new_labels = summarise(step.foreground, threshold, mask)
@@ -161,6 +166,19 @@ def segment(channel: Channel, models: ModelCache, request: SegmentRequest) -> No
             seconds=time.monotonic() - begin,
         )
     )
+
+
+def read_request_start(request: SegmentRequest) -> tuple[Start | None, IntensityRange | None]:
+    """What a request begins from, its arrays mapped into memory, and the intensities of the whole plane."""
+    intensities = None
+    if request.intensities is not None:
+        low, high = (np.array(values, np.float32) for values in (request.intensities.low, request.intensities.high))
+        intensities = IntensityRange(low, high)
+    if request.start is None:
+        return None, intensities
+    return Start(
+        foreground=read_array(request.start.foreground), pinned=read_array(request.start.pinned)
+    ), intensities
 
 
 def read_region(box: RegionBox, image: ImageInput) -> Region:

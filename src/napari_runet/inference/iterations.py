@@ -11,10 +11,11 @@ from torch import Tensor
 from napari_runet.images.image_input import ImageInput, Region
 from napari_runet.images.normalisation import IntensityRange, measure_range, normalise
 from napari_runet.inference.channels import match_channels
+from napari_runet.inference.starting import Start, set_pinned
 from napari_runet.inference.tiling import Tile, tiles
 from napari_runet.models.card import ModelCard
 from napari_runet.networks import IterativeNetwork, State
-from napari_runet.networks.iterative import pad_to_multiple
+from napari_runet.networks.iterative import pad_to_multiple, pin
 
 Report = Callable[[int, int, int], None]
 """Called after each tile with iteration, tiles done and tiles in all; may raise to stop."""
@@ -43,6 +44,8 @@ def iterate_plane(
     tile_size: int,
     tile_overlap: int,
     region: Region | None = None,
+    start: Start | None = None,
+    intensities: IntensityRange | None = None,
     report: Report = _ignore,
 ) -> Iterator[Iteration]:
     """Yield each iteration's probabilities for one plane, or for a box of it.
@@ -58,16 +61,19 @@ def iterate_plane(
         What to segment; intensities are measured on the whole plane, so a region gets what the whole would.
     iterations, tile_size, tile_overlap
         `tile_overlap` is at least what neighbouring tiles share, in pixels.
+    start
+        What to begin from, as large as what is segmented; its pinned pixels are the same after every iteration.
+    intensities
+        Those of the whole of which the image is a part; measured on the plane when None.
     report
         Called after each tile.
     """
-    intensities = measure_range(
-        image,
-        index,
-        card.normalisation.low_percentile,
-        card.normalisation.high_percentile,
-        per_channel=card.normalisation.per_channel,
-    )
+    if intensities is None:
+        how = card.normalisation
+        intensities = measure_range(
+            image, index, how.low_percentile, how.high_percentile, per_channel=how.per_channel
+        )
+    start = start or Start()
     box = region or Region(0, 0, *image.plane_shape)
     grid = list(tiles(box.height, box.width, tile_size, min(tile_overlap, tile_size // 2)))
     states: list[State | None] = [None] * len(grid)
@@ -76,17 +82,28 @@ def iterate_plane(
         foreground = np.zeros((card.network.classes - 1, box.height, box.width), np.float32)
         for position, tile in enumerate(grid):
             pixels = _read(image, index, box, tile, intensities, card, network)
-            state = states[position] or network.initial_state(pixels)
+            pins = start.pins(tile, network, pixels)
+            state = states[position] or _first_state(start, tile, network, pixels)
             if previous is not None and len(grid) > 1 and network.config.feedback == "probabilities":
                 state = State(_segmentation(previous, tile, pixels), state.hidden)
-            logits, state = network.step(pixels, state)
+            logits, state = network.step(pixels, pin(state, pins))
+            state = pin(state, pins)
             states[position] = _kept(state, network, alone=len(grid) == 1)
             height, width = tile.weight.shape
             probabilities = torch.softmax(logits.float(), dim=1)[0, 1:, :height, :width].cpu().numpy()
             foreground[:, tile.rows, tile.columns] += probabilities * tile.weight
             report(number, position + 1, len(grid))
+        if start.pinned is not None:
+            set_pinned(foreground, start.pinned)
         yield Iteration(number, foreground)
         previous = foreground
+
+
+def _first_state(start: Start, tile: Tile, network: IterativeNetwork, pixels: Tensor) -> State:
+    """s_0 as given, and h_0."""
+    if start.labels is None and start.foreground is None:
+        return network.initial_state(pixels)
+    return State(start.segmentation(tile, network, pixels), network.initial_hidden(pixels))
 
 
 def _read(

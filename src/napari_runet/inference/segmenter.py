@@ -1,6 +1,7 @@
 """`load_model` and `segment`: the whole way from an image to a prediction, in the caller's process."""
 
 import uuid
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,12 @@ import numpy as np
 import torch
 
 from napari_runet.images.image_input import ImageInput, Region
+from napari_runet.images.normalisation import IntensityRange
 from napari_runet.images.prediction import Prediction
 from napari_runet.inference.devices import DeviceChoice, choose_device
 from napari_runet.inference.iterations import Iteration, Report, _ignore, iterate_plane
-from napari_runet.models.card import ModelCard
+from napari_runet.inference.starting import Start, read_start
+from napari_runet.models.card import NOT_TRAINED_FOR_IT, ModelCard, goes_on_from_masks
 from napari_runet.models.store import ModelStore
 from napari_runet.models.weights import load_network
 from napari_runet.networks import IterativeNetwork
@@ -63,6 +66,8 @@ def iterate(
     *,
     index: tuple[int, ...] = (),
     region: Region | None = None,
+    start: Start | None = None,
+    intensities: IntensityRange | None = None,
     report: Report = _ignore,
 ) -> Iterator[Iteration]:
     """Yield each iteration of one plane as it is computed; see `iterate_plane`."""
@@ -75,6 +80,8 @@ def iterate(
         tile_size=settings.tile_size or model.card.tile_size,
         tile_overlap=model.card.tile_overlap,
         region=region,
+        start=start,
+        intensities=intensities,
         report=report,
     )
 
@@ -87,6 +94,8 @@ def segment(
     threshold: float | None = None,
     tile_size: int | None = None,
     index: tuple[int, ...] = (),
+    start: Any | None = None,
+    pinned: Any | None = None,
 ) -> Prediction:
     """Segment one image.
 
@@ -100,16 +109,25 @@ def segment(
         By default what the model's card recommends.
     index
         Which plane of a stack, for an `ImageInput` with planes.
+    start
+        What the network begins from instead of nothing: (Y, X) labels, 255 where unknown, or a `Prediction`, whose
+        last iteration is meant. A model that was not trained for it warns, and does what it can.
+    pinned
+        Pixels that no iteration changes: (Y, X) bool, those of `start`; or labels, 255 where nothing is pinned.
 
     Raises
     ------
     ImageError
-        When the image is empty, complex, without a finite number, or has channels the model cannot read.
+        When the image is empty, complex, without a finite number, or has channels the model cannot read; or when
+        `start` or `pinned` do not fit image and model.
     """
     settings = SegmentationSettings(iterations=iterations, threshold=threshold, tile_size=tile_size)
     loaded = model if isinstance(model, LoadedModel) else load_model(model)
     source = image if isinstance(image, ImageInput) else ImageInput.from_array(np.asarray(image))
-    foreground = np.stack([step.foreground for step in iterate(source, loaded, settings, index=index)])
+    begin = read_start(start, pinned, source.plane_shape, loaded.card, source.name)
+    if begin is not None and not goes_on_from_masks(loaded.card):
+        warnings.warn(NOT_TRAINED_FOR_IT.format(title=loaded.card.title), stacklevel=2)
+    foreground = np.stack([step.foreground for step in iterate(source, loaded, settings, index=index, start=begin)])
     return Prediction(
         foreground,
         settings.threshold or loaded.card.threshold,

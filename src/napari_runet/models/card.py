@@ -114,3 +114,15 @@ class ModelCard(BaseModel):
         """Check that the classes named are those the network tells apart."""
         if len(self.classes) != self.network.classes:
             raise ValueError(f"the card names {len(self.classes)} classes, its network has {self.network.classes}")
+
+
+NOT_TRAINED_FOR_IT = (
+    "{title} was not trained to go on from a mask that somebody corrected; it does so, and may drift away from it."
+)
+
+
+def goes_on_from_masks(card: ModelCard) -> bool:
+    """Whether a model has learned to go on from masks that a person could have left."""
+    recipe = card.training.get("recipe")
+    share = recipe.get("start_states", 0) if isinstance(recipe, dict) else 0
+    return isinstance(share, int | float) and share > 0

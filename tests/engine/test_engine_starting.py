@@ -1,0 +1,54 @@
+"""Going on from a mask in the worker: the same as in this process, on a part of a plane."""
+
+import warnings
+
+import numpy as np
+
+import napari_runet
+from napari_runet.engine.messages import Finished, IterationDone
+from napari_runet.engine.requests import PlaneStart
+from napari_runet.images.image_input import ImageInput
+from napari_runet.images.normalisation import measure_range
+from napari_runet.images.thresholding import quantise
+from napari_runet.inference.segmenter import iterate
+from napari_runet.inference.starting import Start
+from napari_runet.settings import SegmentationSettings
+
+
+def test_a_part_of_a_plane_goes_on_as_in_this_process(listen, tiny_model, photograph):
+    model = napari_runet.load_model(tiny_model, device="cpu")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        before = quantise(napari_runet.segment(photograph, model).foreground[-1])
+    box = slice(20, 120), slice(50, 180)
+    pinned = np.full(photograph.shape[:2], 255, np.uint8)
+    pinned[40:60, 70:90] = 1
+    pinned[80:90, 100:120] = 0
+
+    whole = ImageInput.from_array(photograph)
+    intensities = measure_range(whole, (), 0.5, 99.5, per_channel=True)
+    settings = SegmentationSettings(device="cpu", iterations=2)
+    start = Start(foreground=before[:, *box], pinned=pinned[box])
+    expected = [
+        step.foreground
+        for step in iterate(
+            ImageInput.from_array(photograph[box]), model, settings, start=start, intensities=intensities
+        )
+    ]
+
+    engine = listen()
+    request = engine.client.segment(
+        lambda: photograph[box],
+        folder=tiny_model,
+        name="photo",
+        settings=settings,
+        start=PlaneStart(before[:, *box], pinned[box], lambda: intensities),
+    )
+    engine.wait_for(Finished, request_id=request)
+    done = [event for event in engine.seen if isinstance(event, IterationDone)]
+    assert [event.iteration for event in done] == [1, 2]
+    for event, foreground in zip(done, expected, strict=True):
+        found = engine.client.read(event.foreground)
+        np.testing.assert_allclose(found.astype(int), np.rint(255 * foreground).astype(int), atol=1)
+        np.testing.assert_array_equal(found[0][pinned[box] == 1], 255)
+        np.testing.assert_array_equal(found[0][pinned[box] == 0], 0)
