@@ -8,6 +8,7 @@ import typer
 
 from napari_runet.cli_evaluate import evaluate
 from napari_runet.cli_finetune import register
+from napari_runet.cli_model_files import add_model_file_commands
 from napari_runet.cli_models import add_model_commands, doctor
 from napari_runet.cli_places import places
 from napari_runet.cli_segment import segment
@@ -28,6 +29,7 @@ app.command()(evaluate)
 app.command()(train)
 app.command()(doctor)
 add_model_commands(models_app)
+add_model_file_commands(models_app)
 register(app, models_app)
 
 

@@ -150,20 +150,12 @@ def new_folder(name: str) -> Path:
     ModelError
         When there is something already, or the name is no id.
     """
-    import re
+    from napari_runet.models.managing import free_folder
+    from napari_runet.models.store import ModelError, ModelStore
 
-    from napari_runet.models.card import MODEL_ID_PATTERN
-    from napari_runet.models.store import CARD_FILE, ModelError, ModelStore
-
-    store = ModelStore()
-    if not is_id(name):
-        folder = Path(name)
-    elif (store.shipped / name / CARD_FILE).exists():
-        raise ModelError(f"There is a model called {name!r} already; choose another name.")
-    else:
-        folder = store.user / name
-    if is_id(name) and not re.fullmatch(MODEL_ID_PATTERN, name):
-        raise ModelError(f"{name!r} is no model id: use lower-case letters, digits, '.', '_' and '-', at most 64.")
+    if is_id(name):
+        return free_folder(ModelStore(), name)
+    folder = Path(name)
     if folder.exists():
         raise ModelError(f"{folder} is there already; choose another name, nothing is ever overwritten.")
     return folder

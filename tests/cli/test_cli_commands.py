@@ -232,7 +232,7 @@ def test_doctor_names_versions_device_and_folders(model):
 @pytest.mark.parametrize(
     "command",
     ["segment", "evaluate", "train", "finetune", "demo", "doctor", "models list", "models show", "models path",
-     "models new", "models compare"],
+     "models new", "models compare", "models rename", "models remove", "models export", "models import"],
 )  # fmt: skip
 def test_every_command_is_there(command):
     assert call(*command.split(), "--help").exit_code == 0

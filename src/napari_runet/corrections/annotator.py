@@ -83,11 +83,11 @@ def along(
     ring, step = reached, 0
     while ring.any():
         distance[ring] = step
+        if np.count_nonzero(reached) >= longest:
+            break
         step += 1
         ring = ndimage.binary_dilation(reached, np.ones((3, 3), bool)) & mask & ~reached
         reached |= ring
-        if np.count_nonzero(reached) >= longest:
-            break
     rows, columns = np.nonzero(distance >= 0)
     order = np.argsort(distance[rows, columns], kind="stable")
     return rows[order], columns[order]
