@@ -76,6 +76,25 @@ class DataSource(BaseModel):
     note: str = ""
 
 
+class StructureWidth(BaseModel):
+    """How wide structures are, in pixels, where a model is at its best, and from where to where it is nearly so.
+
+    Widths are those of `napari_runet.images.structure_width` in the model's own masks.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    low: float = Field(gt=0)
+    best: float = Field(gt=0)
+    high: float = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "StructureWidth":
+        if not self.low <= self.best <= self.high:
+            raise ValueError("the widths must rise from low over best to high")
+        return self
+
+
 class ModelCard(BaseModel):
     """What a model is; kept as ``card.json`` beside ``model.safetensors``."""
 
@@ -92,6 +111,9 @@ class ModelCard(BaseModel):
     threshold: float = Field(default=0.5, gt=0, lt=1)
     tile_size: int = Field(default=1024, ge=64, le=8192)
     tile_overlap: int = Field(default=128, ge=0, le=1024)
+    structure_width: StructureWidth | None = Field(
+        default=None, description="Images with other structures are rescaled; None where that is not known."
+    )
     training_data: tuple[DataSource, ...] = ()
     training: dict[str, Any] = Field(default={}, description="Recipe, seed, training steps, machine.")
     metrics: dict[str, Any] = Field(default={}, description="Figures and the data they were measured on.")
