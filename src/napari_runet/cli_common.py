@@ -11,6 +11,11 @@ Model = Annotated[str, typer.Option("--model", help="Id, or folder (with a path 
 Iterations = Annotated[int | None, typer.Option("--iterations", help="1 to 10; by default what the card says.")]
 Threshold = Annotated[float | None, typer.Option("--threshold", help="Between 0 and 1; by default the card's.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
+Rescale = Annotated[
+    bool, typer.Option("--rescale/--no-rescale", help="Rescale images whose structures are far too thin or wide.")
+]
+Flips = Annotated[bool, typer.Option("--flips", help="Average over mirrored images: four times the work.")]
+Scales = Annotated[bool, typer.Option("--scales", help="Average over 0.75, 1 and 1.33 times the size.")]
 Json = Annotated[Path | None, typer.Option("--json", help="Also write the figures into this file.")]
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_runet.cli_common import Device, Iterations, Json, Threshold, sentences, write_json
+from napari_runet.cli_common import Device, Flips, Iterations, Json, Rescale, Scales, Threshold, sentences, write_json
 
 if TYPE_CHECKING:
     from napari_runet.settings import SegmentationSettings
@@ -30,6 +30,9 @@ def evaluate(
     ] = False,
     iterations: Iterations = None,
     threshold: Threshold = None,
+    rescale: Rescale = True,
+    flips: Flips = False,
+    scales: Scales = False,
     device: Device = "auto",
     json_file: Json = None,
 ) -> None:
@@ -41,7 +44,14 @@ def evaluate(
 
     with sentences():
         settings = SegmentationSettings.model_validate(
-            {"iterations": iterations, "threshold": threshold, "device": device}
+            {
+                "iterations": iterations,
+                "threshold": threshold,
+                "device": device,
+                "rescale": rescale,
+                "flips": flips,
+                "scales": scales,
+            }
         )
         evaluations = _measure(names, data, settings)
         from napari_runet.training.summary import difference, summary

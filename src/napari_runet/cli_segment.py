@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_runet.cli_common import Device, Iterations, Model, Threshold, sentences
+from napari_runet.cli_common import Device, Flips, Iterations, Model, Rescale, Scales, Threshold, sentences
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -23,6 +23,9 @@ def segment(
     iterations: Iterations = None,
     device: Device = "auto",
     threshold: Threshold = None,
+    rescale: Rescale = True,
+    flips: Flips = False,
+    scales: Scales = False,
     file_format: Annotated[str, typer.Option("--format", help="tif or png.")] = "tif",
     all_iterations: Annotated[bool, typer.Option("--all-iterations", help="A mask for each iteration too.")] = False,
     probabilities: Annotated[bool, typer.Option("--probabilities", help="Write probabilities too.")] = False,
@@ -36,7 +39,14 @@ def segment(
 
     with sentences():
         settings = SegmentationSettings.model_validate(
-            {"iterations": iterations, "threshold": threshold, "device": device}
+            {
+                "iterations": iterations,
+                "threshold": threshold,
+                "device": device,
+                "rescale": rescale,
+                "flips": flips,
+                "scales": scales,
+            }
         )
     from napari_runet.batch.output import Output
     from napari_runet.batch.run import plan

@@ -40,6 +40,22 @@ class SegmentationSettings(BaseModel):
         title="Tile size",
         description="Larger images are cut into overlapping tiles of this many pixels; by default the card's.",
     )
+    rescale: bool = Field(
+        default=True,
+        title="Rescale automatically",
+        description="Enlarge or shrink the image for the network where its structures are much thinner or wider than "
+        "those the model sees best; masks always have the image's size.",
+    )
+    flips: bool = Field(
+        default=False,
+        title="Average over flips",
+        description="Also look at the image mirrored, and average: four times the work.",
+    )
+    scales: bool = Field(
+        default=False,
+        title="Average over scales",
+        description="Also look at the image at 0.75 and 1.33 times its size, and average: about three times the work.",
+    )
 
 
 class FineTuningSettings(BaseModel):

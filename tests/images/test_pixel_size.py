@@ -18,6 +18,7 @@ class Looks:
     def __init__(self, width, side):
         y, x = np.mgrid[:side, :side]
         self.mask = np.abs((y - 0.1 * x) % (side / 4) - side / 8) < width / 2
+        self.width = width
         self.pixels = 0
 
     def __call__(self, scale, box):
@@ -25,11 +26,9 @@ class Looks:
         self.pixels += rows * columns
         part = resize(self.mask[box.slices].astype(np.float32), (rows, columns), order=1, anti_aliasing=scale < 1)
         seen = part > 0.5
-        depth = ndimage.distance_transform_edt(seen)
-        width = 2 * depth.max() - 1
         # as measured of the retina model: vessels of 19 pixels are drawn 13 wide
-        drawn = width if width <= 9 else 9 + 0.4 * (width - 9)
-        return seen & (depth > depth.max() - drawn / 2)
+        lost = max(0.0, 0.6 * (self.width * scale - 9))
+        return seen & (ndimage.distance_transform_edt(seen) > lost / 2)
 
 
 @settings(max_examples=15, deadline=None)

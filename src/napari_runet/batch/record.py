@@ -26,6 +26,9 @@ class How(_Frozen):
     iterations: int
     threshold: float
     tile_size: int
+    rescale: bool = True
+    flips: bool = False
+    scales: bool = False
     format: str
     all_iterations: bool
     probabilities: bool
@@ -33,7 +36,8 @@ class How(_Frozen):
     @classmethod
     def of(cls, card: ModelCard, settings: SegmentationSettings, output: Output) -> "How":
         """What a model, settings and an output come to, with the card's values where the settings leave it to them."""
-        computing = card.model_dump_json(include={"network", "normalisation", "classes", "tile_overlap"})
+        said = {"network", "normalisation", "classes", "tile_overlap", "structure_width"}
+        computing = card.model_dump_json(include=said)
         return cls(
             model_id=card.id,
             model_sha256=card.sha256,
@@ -41,6 +45,9 @@ class How(_Frozen):
             iterations=settings.iterations or card.iterations,
             threshold=settings.threshold or card.threshold,
             tile_size=settings.tile_size or card.tile_size,
+            rescale=settings.rescale,
+            flips=settings.flips,
+            scales=settings.scales,
             format=output.format,
             all_iterations=output.all_iterations,
             probabilities=output.probabilities,

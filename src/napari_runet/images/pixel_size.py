@@ -49,6 +49,9 @@ class PixelSize:
         )
 
 
+AS_IT_IS = PixelSize()
+
+
 def find_pixel_size(
     plane_shape: tuple[int, int], look: Look, *, best: float, low: float, high: float
 ) -> PixelSize:
@@ -75,7 +78,7 @@ def find_pixel_size(
         found = structure_width(mask)
         if found is None:
             if scale >= 1:
-                break
+                return PixelSize(1.0, estimate)  # nothing where something was expected: better not to touch it
             # too thin to be seen from so far away
             scale = min(1.0, 4 * scale)
             box = _window(whole, scale, (height / 2, width / 2))
@@ -83,16 +86,13 @@ def find_pixel_size(
         estimate = found / scale
         if low <= estimate <= high:
             return PixelSize(1.0, estimate)
-        step = best / found
-        if 1 / CLOSE < step < CLOSE:
+        following = min(max(scale * best / found, SMALLEST), LARGEST)
+        if 1 / CLOSE < following / scale < CLOSE:
             break
-        following = min(max(scale * step, SMALLEST), LARGEST)
-        if following == scale:
-            break
-        centre = _densest(mask, box, scale)
+        centre = _densest(mask, box, scale, SIDE / following)
         scale, box = following, _window(whole, following, centre)
-    if estimate is None or low <= estimate <= high:
-        return PixelSize(1.0, estimate)
+    if estimate is None:
+        return PixelSize()
     largest = min(LARGEST, max(1.0, float(np.sqrt(MOST_PIXELS / (height * width)))))
     return PixelSize(round(min(max(best / estimate, SMALLEST), largest), 3), estimate)
 
@@ -105,8 +105,9 @@ def _window(whole: Region, scale: float, centre: tuple[float, float]) -> Region:
     return Region(y, x, rows, columns)
 
 
-def _densest(mask: npt.NDArray[np.bool_], box: Region, scale: float) -> tuple[float, float]:
-    """Row and column, in the plane's pixels, around which a mask has most."""
-    spread = ndimage.uniform_filter(mask.astype(np.float32), size=max(3, min(mask.shape) // 3), mode="constant")
+def _densest(mask: npt.NDArray[np.bool_], box: Region, scale: float, side: float) -> tuple[float, float]:
+    """The middle, as row and column of the plane, of the square of `side` pixels that holds most of a mask."""
+    size = max(3, min(round(side * scale), *mask.shape))
+    spread = ndimage.uniform_filter(mask.astype(np.float32), size=size, mode="constant")
     y, x = np.unravel_index(int(spread.argmax()), mask.shape)
     return box.y + float(y) / scale, box.x + float(x) / scale

@@ -23,6 +23,8 @@ class Prediction:
         Which model, and which version of it.
     run_id
         Names the run that made it.
+    scale
+        By how much the image was enlarged for the network; 1 where it was taken as it is.
     """
 
     foreground: npt.NDArray[np.float32] | npt.NDArray[np.uint8]
@@ -30,6 +32,7 @@ class Prediction:
     model_id: str
     model_sha256: str
     run_id: str = ""
+    scale: float = 1.0
 
     @property
     def labels(self) -> npt.NDArray[np.uint8]:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from napari_runet.images.image_input import ImageInput, Region
 from napari_runet.images.normalisation import IntensityRange, measure_range, normalise
+from napari_runet.images.pixel_size import AS_IT_IS, PixelSize
 from napari_runet.inference.channels import match_channels
 from napari_runet.inference.starting import Start, set_pinned
 from napari_runet.inference.tiling import Tile, tiles
@@ -23,10 +24,14 @@ Report = Callable[[int, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Iteration:
-    """What one iteration gave: `foreground` (K, Y, X) float32, the probability of each foreground class."""
+    """What one iteration gave: `foreground` (K, Y, X) float32, the probability of each foreground class.
+
+    `pixel_size` says by how much the plane was rescaled for the network; the probabilities have its own size.
+    """
 
     number: int
     foreground: npt.NDArray[np.float32]
+    pixel_size: PixelSize = AS_IT_IS
 
 
 def _ignore(iteration: int, done: int, total: int) -> None:

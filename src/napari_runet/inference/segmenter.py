@@ -3,7 +3,8 @@
 import uuid
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,13 @@ import torch
 
 from napari_runet.images.image_input import ImageInput, Region
 from napari_runet.images.normalisation import IntensityRange
+from napari_runet.images.pixel_size import PixelSize
 from napari_runet.images.prediction import Prediction
+from napari_runet.images.rescaling import View
 from napari_runet.inference.devices import DeviceChoice, choose_device
 from napari_runet.inference.iterations import Iteration, Report, _ignore, iterate_plane
 from napari_runet.inference.starting import Start, read_start
+from napari_runet.inference.viewing import iterate_views, pixel_size_of
 from napari_runet.models.card import NOT_TRAINED_FOR_IT, ModelCard, goes_on_from_masks
 from napari_runet.models.store import ModelStore
 from napari_runet.models.weights import load_network
@@ -68,10 +72,37 @@ def iterate(
     region: Region | None = None,
     start: Start | None = None,
     intensities: IntensityRange | None = None,
+    pixel_size: PixelSize | None = None,
     report: Report = _ignore,
 ) -> Iterator[Iteration]:
-    """Yield each iteration of one plane as it is computed; see `iterate_plane`."""
-    return iterate_plane(
+    """Yield each iteration of one plane as it is computed; see `iterate_plane`.
+
+    Parameters
+    ----------
+    pixel_size
+        By how much the plane is rescaled for the network. When None it is estimated, unless the settings say not to
+        rescale or `intensities` say that the image is a part of something else.
+    """
+    if pixel_size is None:
+        estimated = settings.rescale and intensities is None
+        pixel_size = pixel_size_of(model.card, model.network, image, index) if estimated else PixelSize()
+    return _steps(image, model, settings, index, region, start, intensities, report, pixel_size)
+
+
+def _steps(
+    image: ImageInput,
+    model: LoadedModel,
+    settings: SegmentationSettings,
+    index: tuple[int, ...],
+    region: Region | None,
+    start: Start | None,
+    intensities: IntensityRange | None,
+    report: Report,
+    pixel_size: PixelSize,
+) -> Iterator[Iteration]:
+    views = views_of(settings, pixel_size.scale)
+    run = iterate_plane if views == [View()] else partial(iterate_views, views=views)
+    for step in run(
         model.card,
         model.network,
         image,
@@ -83,7 +114,15 @@ def iterate(
         start=start,
         intensities=intensities,
         report=report,
-    )
+    ):
+        yield replace(step, pixel_size=pixel_size)
+
+
+def views_of(settings: SegmentationSettings, scale: float) -> list[View]:
+    """How the network looks at a plane that is rescaled by `scale`."""
+    flips = [(False, False), (False, True), (True, False), (True, True)] if settings.flips else [(False, False)]
+    scales = (1.0, 0.75, 4 / 3) if settings.scales else (1.0,)
+    return [View(scale * more, *flip) for more in scales for flip in flips]
 
 
 def segment(
@@ -96,6 +135,9 @@ def segment(
     index: tuple[int, ...] = (),
     start: Any | None = None,
     pinned: Any | None = None,
+    rescale: bool = True,
+    flips: bool = False,
+    scales: bool = False,
 ) -> Prediction:
     """Segment one image.
 
@@ -114,6 +156,11 @@ def segment(
         last iteration is meant. A model that was not trained for it warns, and does what it can.
     pinned
         Pixels that no iteration changes: (Y, X) bool, those of `start`; or labels, 255 where nothing is pinned.
+    rescale
+        Enlarge or shrink the image for the network where its structures are much thinner or wider than those the
+        model sees best; the prediction's `scale` says by how much. Its masks have the image's size anyway.
+    flips, scales
+        Average over mirrored images, and over 0.75 and 1.33 times the size: better by little, slower by much.
 
     Raises
     ------
@@ -121,17 +168,20 @@ def segment(
         When the image is empty, complex, without a finite number, or has channels the model cannot read; or when
         `start` or `pinned` do not fit image and model.
     """
-    settings = SegmentationSettings(iterations=iterations, threshold=threshold, tile_size=tile_size)
+    settings = SegmentationSettings(
+        iterations=iterations, threshold=threshold, tile_size=tile_size, rescale=rescale, flips=flips, scales=scales
+    )
     loaded = model if isinstance(model, LoadedModel) else load_model(model)
     source = image if isinstance(image, ImageInput) else ImageInput.from_array(np.asarray(image))
     begin = read_start(start, pinned, source.plane_shape, loaded.card, source.name)
     if begin is not None and not goes_on_from_masks(loaded.card):
         warnings.warn(NOT_TRAINED_FOR_IT.format(title=loaded.card.title), stacklevel=2)
-    foreground = np.stack([step.foreground for step in iterate(source, loaded, settings, index=index, start=begin)])
+    steps = list(iterate(source, loaded, settings, index=index, start=begin))
     return Prediction(
-        foreground,
+        np.stack([step.foreground for step in steps]),
         settings.threshold or loaded.card.threshold,
         loaded.card.id,
         loaded.card.sha256,
         run_id=uuid.uuid4().hex,
+        scale=steps[-1].pixel_size.scale,
     )
