@@ -28,7 +28,7 @@ def test_menus_samples_and_panel_are_where_people_look(manifest: npe2.PluginMani
     assert [item.submenu for item in contributions.menus["napari/layers/segment"]] == ["napari-runet/segment"]
     titles = {command.id: command.title for command in contributions.commands}
     items = [titles[item.command] for item in contributions.menus["napari-runet/segment"]]
-    assert items == ["Segment this image", "Segment all open images"]
+    assert items == ["Segment this image", "Segment all open images", "Segment a folder"]
 
 
 def test_keys_are_free_and_each_is_used_once(manifest: npe2.PluginManifest) -> None:

@@ -1,5 +1,6 @@
 """What is written for each image and where, and what would be in the way of it."""
 
+import errno
 import hashlib
 import shutil
 from collections.abc import Collection, Iterable, Sequence
@@ -189,3 +190,13 @@ def check_replacing(paths: Iterable[Path], written: dict[str, str], unfinished: 
                 f"{path} was changed since it was written, so it is kept; move it away, or ask for it to be "
                 "overwritten."
             )
+
+
+def is_out_of_room(error: BaseException | None) -> bool:
+    """Whether a full disk, or a used-up quota, is behind an error."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__
+    return False
+

@@ -73,8 +73,10 @@ class FinishedImage(_Frozen):
         Names of the foreground classes.
     seconds
         How long it took, reading and writing included.
-    axes
-        How the image was read, where its file did not say and a person did.
+    read_as
+        How the image's dimensions were read.
+    asked
+        Whether that was by what a person said, because its file does not.
     """
 
     kind: Literal["finished"] = "finished"
@@ -88,7 +90,8 @@ class FinishedImage(_Frozen):
     foreground: tuple[int, ...]
     classes: tuple[str, ...]
     seconds: float
-    axes: str = ""
+    read_as: str
+    asked: bool
 
     def is_whole(self, folder: Path) -> bool:
         """Whether all its files are there; what is in them is not looked at."""
@@ -143,15 +146,16 @@ class Job(_Frozen):
         known = self.known
         if known is None or self.overwrite or (known.image_sha256, known.how) != (image_sha256, self.how):
             return False
-        read_alike = not known.axes or self.axes in ("", known.axes)
+        read_alike = not known.asked or self.axes in ("", known.read_as)
         return read_alike and known.is_whole(self.output.folder)
 
 
 class Outcome(_Frozen):
-    """What became of a job: its record, and whether it had been finished before."""
+    """What became of a job: its record, whether it had been finished before, and its masks corrected since."""
 
     record: FinishedImage
     skipped: bool = False
+    corrected: bool = False
 
 
 Entry = Annotated[FinishedImage | FailedImage, Field(discriminator="kind")]

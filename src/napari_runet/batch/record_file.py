@@ -96,19 +96,19 @@ class RecordFile:
             ) from error
 
 
-def written_by(folder: Path) -> list[Path]:
-    """Files that earlier runs have written into an output folder, as its record says; nothing where there is none."""
+def read_entries(folder: Path) -> dict[str, Entry]:
+    """What the record of an output folder says of each image, without holding it; nothing where there is none."""
     path = folder / PRIVATE_FOLDER / RECORD_FILE
     if not path.is_file():
-        return []
-    files = []
+        return {}
+    entries = {}
     for line in path.read_bytes().splitlines()[1:]:
         try:
             entry = entry_adapter.validate_json(line)
         except ValidationError:  # cut off by a crash, or damaged: told when the record is opened
             continue
-        files += [folder / file for file in entry.files]
-    return files
+        entries[entry.name] = entry
+    return entries
 
 
 def mark_begun(folder: Path, name: str, files: Iterable[str]) -> None:

@@ -1,6 +1,5 @@
 """One run over an output folder: what is to be done, what has been done, and the table of it."""
 
-import errno
 import glob
 import shutil
 import time
@@ -20,7 +19,7 @@ from napari_runet.batch.output import (
     make_folder,
 )
 from napari_runet.batch.record import FailedImage, FinishedImage, How, Job, Outcome
-from napari_runet.batch.record_file import RecordFile, begun, clear_begun, written_by
+from napari_runet.batch.record_file import RecordFile, begun, clear_begun, read_entries
 from napari_runet.batch.summary import write_summary
 from napari_runet.io.images import FileError
 from napari_runet.io.masks import why_not_written
@@ -73,7 +72,8 @@ def plan(
     FileError
         When there are none, or the output cannot be as it is asked for.
     """
-    found = find_images(inputs, pattern, output=output.folder, written=written_by(output.folder))
+    written = [output.folder / file for entry in read_entries(output.folder).values() for file in entry.files]
+    found = find_images(inputs, pattern, output=output.folder, written=written)
     how = How.of(card, settings, output)
     check_output(found.images, output, how.iterations)
     return Plan(found, output, how, settings, axes.upper(), overwrite)
@@ -151,18 +151,17 @@ class BatchRun:
         clear_begun(self._folder, outcome.record.name)
         self._summarise_sometimes()
 
-    def fail(self, job: Job, error: Exception) -> None:
-        """Keep why a job could not be done; the others go on.
+    def fail(self, job: Job, sentence: str, *, no_room: bool = False) -> None:
+        """Keep why a job could not be done; the others go on, unless it was for want of room.
 
         Raises
         ------
         FileError
             When the disk is full, so that no other job could be done either.
         """
-        sentence = str(error)
         self.tally.problems.append(sentence)
-        if is_out_of_room(error):
-            raise FileError(f"{sentence} What was finished stays, and the same command goes on from there.") from error
+        if no_room:
+            raise FileError(f"{sentence} What was finished stays; start again when there is room, to go on from there.")
         self._record.add(
             FailedImage(
                 name=job.name, image=str(job.image), model_id=job.how.model_id, error=sentence, files=job.written
@@ -236,13 +235,3 @@ class BatchRun:
             write_summary(self._folder, [entries[name] for name in names])
         except OSError as error:
             raise FileError(why_not_written(self._folder, error)) from error
-
-
-def is_out_of_room(error: BaseException | None) -> bool:
-    """Whether a full disk, or a used-up quota, is behind an error."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return True
-        error = error.__cause__
-    return False
-

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy.typing as npt
 
+from napari_runet.batch.record import Job
 from napari_runet.engine.arrays import PrivateFolder, read_array, remove_file, sweep
 from napari_runet.engine.failures import describe_failure
 from napari_runet.engine.messages import (
@@ -22,12 +23,14 @@ from napari_runet.engine.messages import (
     CandidateReady,
     Event,
     Failed,
+    FileDone,
     Finished,
     IterationDone,
     LoadModelRequest,
     ModelLoaded,
     PreviewReady,
     Request,
+    SegmentFileRequest,
     WorkerLost,
 )
 from napari_runet.engine.process import WorkerProcess
@@ -44,7 +47,7 @@ from napari_runet.engine.requests import (
 from napari_runet.images.image_input import Region
 from napari_runet.settings import FineTuningSettings, SegmentationSettings
 
-_LAST_EVENTS = (Finished, ModelLoaded, CandidateReady, Cancelled, Failed)
+_LAST_EVENTS = (Finished, FileDone, ModelLoaded, CandidateReady, Cancelled, Failed)
 _log = logging.getLogger(__name__)
 
 
@@ -66,8 +69,8 @@ class EngineClient:
     ----------
     on_event
         Called with each event, one at a time and in order, on the client's event thread. Of one request, no
-        event comes after `Finished`, `ModelLoaded`, `CandidateReady`, `Cancelled`, `Failed`, or a `WorkerLost`, which
-        ends all.
+        event comes after `Finished`, `FileDone`, `ModelLoaded`, `CandidateReady`, `Cancelled`, `Failed`, or a
+        `WorkerLost`, which ends all.
     environment
         Variables for the worker, over the defaults of `worker_environment`.
     """
@@ -147,6 +150,11 @@ class EngineClient:
             )
 
         return self._open_request(request_id, partial(self._write_and_send, request_id, write, name))
+
+    def segment_file(self, job: Job, *, folder: Path) -> str:
+        """Segment an image file into mask files with the model in `folder`; returns the request's id."""
+        request = SegmentFileRequest(id=uuid.uuid4().hex, folder=str(folder), job=job)
+        return self._open_request(request.id, partial(self._send, request))
 
     def fine_tune(
         self,

@@ -3,9 +3,10 @@
 import errno
 
 from napari_runet.images.image_input import ImageError
+from napari_runet.io.images import FileError
 from napari_runet.models.store import ModelError
 
-OWN_ERRORS: tuple[type[Exception], ...] = (ImageError, ModelError)
+OWN_ERRORS: tuple[type[Exception], ...] = (ImageError, FileError, ModelError)
 """Errors whose message already is such a sentence."""
 
 

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from napari_runet.batch.record import Job, Outcome
 from napari_runet.settings import FineTuningSettings, SegmentationSettings
 
 PROTOCOL_VERSION = 1
@@ -74,6 +75,15 @@ class SegmentRequest(Message):
     intensities: Intensities | None = None
 
 
+class SegmentFileRequest(Message):
+    """Segment an image file into mask files with the model in `folder`, unless that is done already."""
+
+    kind: Literal["segment_file"] = "segment_file"
+    id: str
+    folder: str
+    job: Job
+
+
 class SampleFile(Message):
     """A corrected plane: `image` (Y, X, C) of any real dtype, `labels` (Y, X) uint8 with 255 where unknown."""
 
@@ -112,7 +122,10 @@ class CancelRequest(Message):
     target: str
 
 
-Request = Annotated[LoadModelRequest | SegmentRequest | FineTuneRequest | CancelRequest, Field(discriminator="kind")]
+Request = Annotated[
+    LoadModelRequest | SegmentRequest | SegmentFileRequest | FineTuneRequest | CancelRequest,
+    Field(discriminator="kind"),
+]
 
 
 class Ready(Message):
@@ -177,6 +190,22 @@ class Finished(Message):
     seconds: float
 
 
+class FileProgress(Message):
+    """The share of an image file that is done, in [0, 1]."""
+
+    kind: Literal["file_progress"] = "file_progress"
+    id: str
+    share: float
+
+
+class FileDone(Message):
+    """An image file's masks are written, or had been before."""
+
+    kind: Literal["file_done"] = "file_done"
+    id: str
+    outcome: Outcome
+
+
 class FineTuneReport(Message):
     """Where fine-tuning stands: see `napari_runet.training.fine_tuning.FineTuningReport`."""
 
@@ -220,12 +249,16 @@ class Cancelled(Message):
 
 
 class Failed(Message):
-    """A request could not be carried out: a sentence for people, and the traceback for the log."""
+    """A request could not be carried out: a sentence for people, and the traceback for the log.
+
+    `no_room` where a full disk is the reason.
+    """
 
     kind: Literal["failed"] = "failed"
     id: str
     message: str
     detail: str = ""
+    no_room: bool = False
 
 
 class WorkerLost(Message):
@@ -246,6 +279,8 @@ Event = Annotated[
     | Progress
     | IterationDone
     | Finished
+    | FileProgress
+    | FileDone
     | FineTuneReport
     | PreviewReady
     | CandidateReady

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from napari_runet.batch.output import is_out_of_room
 from napari_runet.engine.failures import OWN_ERRORS, describe_failure
 from napari_runet.engine.framing import read_frame, write_frame
 from napari_runet.engine.messages import (
@@ -25,6 +26,7 @@ from napari_runet.engine.messages import (
     LoadModelRequest,
     Ready,
     Request,
+    SegmentFileRequest,
     SegmentRequest,
     request_adapter,
 )
@@ -102,17 +104,19 @@ def answer(channel: RequestChannel, handlers: Mapping[type, Handler], request: R
         channel.send(Cancelled(id=request.id))
     except Exception as error:  # noqa: BLE001 (told as an event)
         message = describe_failure(error, f"{request.kind.capitalize().replace('_', ' ')} failed", own)
-        channel.send(Failed(id=request.id, message=message, detail=traceback.format_exc()))
+        detail = traceback.format_exc()
+        channel.send(Failed(id=request.id, message=message, detail=detail, no_room=is_out_of_room(error)))
 
 
 def make_handlers(channel: RequestChannel) -> dict[type, Handler]:
     """What the worker can do, by type of request; imports torch's side."""
-    from napari_runet.engine import fine_tuning, segmenting
+    from napari_runet.engine import fine_tuning, segmenting, segmenting_files
 
     models = segmenting.ModelCache()
     return {
         LoadModelRequest: lambda request: segmenting.load_model(channel, models, request),
         SegmentRequest: lambda request: segmenting.segment(channel, models, request),
+        SegmentFileRequest: lambda request: segmenting_files.segment_file(channel, models, request),
         FineTuneRequest: lambda request: fine_tuning.fine_tune(channel, models, request),
     }
 

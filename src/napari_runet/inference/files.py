@@ -51,7 +51,8 @@ def segment_file(job: Job, model: LoadedModel, progress: Progress = _ignore) -> 
     before = _state_of(job.image)
     digest = _digest(job.image)
     if job.known is not None and job.is_finished(digest):
-        return Outcome(record=job.known, skipped=True)
+        changed = any(digest_of(folder / name) != digest for name, digest in job.known.files.items())
+        return Outcome(record=job.known, skipped=True, corrected=changed)
     paths = job.output.files(job.name, job.how.iterations)
     if not job.overwrite:
         check_replacing(paths, job.written, job.unfinished, folder)
@@ -78,7 +79,8 @@ def segment_file(job: Job, model: LoadedModel, progress: Progress = _ignore) -> 
         foreground=masks.foreground,
         classes=tuple(info.name for info in model.card.classes[1:]),
         seconds=time.perf_counter() - started,
-        axes=asked,
+        read_as=image.axes.order,
+        asked=asked,
     )
     return Outcome(record=record)
 
@@ -99,11 +101,11 @@ def _state_of(path: Path) -> tuple[int, int, int]:
     return state.st_ino, state.st_size, state.st_mtime_ns
 
 
-def _read_as(job: Job, opened: OpenedImage, model: LoadedModel) -> tuple[ImageInput, str]:
-    """The image as it is read, and how a person said so, where the file does not say."""
+def _read_as(job: Job, opened: OpenedImage, model: LoadedModel) -> tuple[ImageInput, bool]:
+    """The image as it is read, and whether that is by what a person said."""
     name, channels = job.image.name, model.card.network.in_channels
     axes, asked = axes_of_file(name, opened.array.shape, opened.axes, channels, job.axes)
-    return ImageInput.from_array(opened.array, axes=axes, name=name), axes.order if asked else ""
+    return ImageInput.from_array(opened.array, axes=axes, name=name), asked
 
 
 def _scratch(folder: Path) -> "TemporaryDirectory[str]":

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from napari_runet.batch.output import Output
+from napari_runet.batch.output import Output, is_out_of_room
 from napari_runet.batch.record import Job, Outcome
 from napari_runet.batch.run import BatchRun, Plan, Tally, plan
 from napari_runet.inference.files import segment_file
@@ -93,8 +93,8 @@ def carry_out(planned: Plan, model: LoadedModel, told: Told = _ignore) -> Tally:
             try:
                 outcome = segment_file(job, model, lambda share, job=job: told(job, share, None))  # type: ignore[misc]
             except (ValueError, OSError) as error:
-                run.fail(job, error)
                 told(job, 1.0, error)
+                run.fail(job, str(error), no_room=is_out_of_room(error))
             else:
                 run.finish(outcome)
                 told(job, 1.0, outcome)

@@ -28,3 +28,8 @@ def segment_this_image(viewer: "napari.Viewer") -> None:
 def segment_all_images(viewer: "napari.Viewer") -> None:
     """Segment all open images, one after the other."""
     open_panel(viewer).segment_all()
+
+
+def segment_a_folder(viewer: "napari.Viewer") -> None:
+    """Open the window that segments folders."""
+    open_panel(viewer).batch_section.open_window()

@@ -49,8 +49,11 @@ class Correcting:
 
     # What people do
 
-    def correct(self) -> "Labels | None":
-        """Open the layer on which the masks on show are corrected, and select it for painting."""
+    def correct(self, start: "npt.NDArray[np.uint8] | None" = None) -> "Labels | None":
+        """Open the layer on which the masks on show are corrected, and select it for painting.
+
+        It begins as `start`, (Y, X), where that is given and the layer is not open yet.
+        """
         session = self._session
         image = session.image
         if image is None:
@@ -64,7 +67,7 @@ class Correcting:
         plane = self._plane(image, source)
         if plane is None:
             return None
-        layer = self._open(plane)
+        layer = self._open(plane, start)
         self._hide_masks(results)
         layer.visible = True
         self._viewer.layers.selection.active = layer
@@ -246,9 +249,11 @@ class Correcting:
             return results.result.card
         return self._session.model.card if self._session.model is not None else None
 
-    def _open(self, plane: PlaneCorrection) -> "Labels":
+    def _open(self, plane: PlaneCorrection, start: "npt.NDArray[np.uint8] | None" = None) -> "Labels":
         if plane.layer is not None and plane.is_open:
             return plane.layer
+        if start is not None:
+            return plane.open(start)
         prediction, plane.based_on = self._prediction(plane)
         return plane.open(prediction)
 

@@ -10,6 +10,7 @@ from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_runet.plugin import keys
+from napari_runet.plugin.batch_section import BatchSection
 from napari_runet.plugin.choices import Choices
 from napari_runet.plugin.correct_section import CorrectSection
 from napari_runet.plugin.correcting import Correcting
@@ -74,7 +75,7 @@ class Panel(QWidget):
         self.choices.list_models()
         self.choices.follow()
         self._take_theme()
-        ends = (self.correcting.close, self.engine.close, self.tuning_engine.close)
+        ends = (self.correcting.close, self.engine.close, self.tuning_engine.close, self.batch_section.batching.close)
         leave = WeakMethod(self._unfollow_viewer)
         self.destroyed.connect(lambda: _end(leave(), *ends))
 
@@ -163,6 +164,7 @@ class Panel(QWidget):
         self.options_fold = Fold("Options", self.options_section)
         self.correct_section = CorrectSection(self._viewer, self.session, self.correcting)
         self.fine_tune_section = FineTuneSection(self.session, self.fine_tuning)
+        self.batch_section = BatchSection(self._viewer, self.session, self.choices, self.correcting)
 
     def _lay_out(self) -> None:
         content = QWidget()
@@ -175,6 +177,7 @@ class Panel(QWidget):
             self.iterations_section,
             self.correct_section,
             self.fine_tune_section,
+            self.batch_section,
         )
         for position, section in enumerate(sections):
             if position:
@@ -296,6 +299,7 @@ class Panel(QWidget):
             self.correcting.close()
             self.engine.close()
             self.tuning_engine.close()
+            self.batch_section.batching.close()
         return bool(super().event(event))
 
 

@@ -191,6 +191,11 @@ class PlaneCorrection:
         self.on_change("")
         return changed
 
+    def painted(self) -> "Plane":
+        """(Y, X) what the layer shows now."""
+        self.compare()
+        return self._before.copy()
+
     def forget(self) -> None:
         """Make every pixel unknown again; the layer keeps what it shows."""
         self.compare()

@@ -1,0 +1,98 @@
+"""What the batch window shows and lets people choose, as one object that can be watched."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal, Optional
+
+from psygnal import SignalGroupDescriptor
+
+from napari_runet.plugin.session import Notice
+
+if TYPE_CHECKING:
+    from napari_runet.batch.record import FinishedImage
+    from napari_runet.models.store import StoredModel
+
+BatchStage = Literal["idle", "listing", "running", "stopping"]
+RowState = Literal["waiting", "recorded", "running", "done", "skipped", "failed", "corrected"]
+
+FINISHED = ("recorded", "done", "skipped", "corrected")
+
+
+@dataclass(slots=True, eq=False)
+class Row:
+    """One image of the batch.
+
+    Parameters
+    ----------
+    path, name
+        The image, and what its mask is called.
+    state
+        "recorded" when an earlier run finished it, which is checked at its turn; "skipped" when that was so.
+    share
+        Of a running one, in [0, 1].
+    record
+        Of a finished one.
+    error
+        Why it failed.
+    """
+
+    path: Path
+    name: str
+    state: RowState = "waiting"
+    share: float = 0.0
+    record: "FinishedImage | None" = None
+    error: str = ""
+
+    @property
+    def has_mask(self) -> bool:
+        """Whether there is a mask to be opened."""
+        return self.record is not None and self.state in FINISHED
+
+
+@dataclass(eq=False)
+class BatchState:
+    """The state of one batch window; ``state.events.<field>`` tells of each change.
+
+    Parameters
+    ----------
+    folder, pattern, output, axes
+        What was typed: folder (or file, or pattern) of images, which of its files, folder of masks, and what
+        stacks' dimensions are where their files do not say.
+    model
+        The one that segments; None for the panel's.
+    file_format, all_iterations, probabilities, overwrite
+        What is written.
+    stage, seconds_left
+        What is being done, and how long it may take (None while it cannot be told).
+    rows, revision
+        The images, and a number that grows when something in them has changed.
+    notice
+        What there is to say.
+    """
+
+    events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor()
+
+    folder: str = ""
+    pattern: str = ""
+    output: str = ""
+    axes: str = ""
+    model: Optional["StoredModel"] = None
+    file_format: str = "tif"
+    all_iterations: bool = False
+    probabilities: bool = False
+    overwrite: bool = False
+    stage: BatchStage = "idle"
+    seconds_left: float | None = None
+    rows: tuple[Row, ...] = ()
+    revision: int = 0
+    notice: Notice = field(default_factory=Notice)
+
+    @property
+    def finished(self) -> int:
+        """How many images are finished, as far as that is known."""
+        return sum(row.state in FINISHED for row in self.rows)
+
+    @property
+    def output_folder(self) -> Path:
+        """The folder of masks."""
+        return Path(self.output.strip()).expanduser()
