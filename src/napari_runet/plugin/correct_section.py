@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from qtpy.QtWidgets import QLabel
 
+    from napari_runet.plugin.bridging import Bridging
     from napari_runet.plugin.correcting import Correcting
     from napari_runet.plugin.session import Session
 
@@ -23,11 +24,13 @@ class CorrectSection(QWidget):
 
     Parameters
     ----------
-    viewer, session, correcting
+    viewer, session, correcting, bridging
         Where the Shapes layers are, the state, and what the buttons do.
     """
 
-    def __init__(self, viewer: "ViewerModel", session: "Session", correcting: "Correcting") -> None:
+    def __init__(
+        self, viewer: "ViewerModel", session: "Session", correcting: "Correcting", bridging: "Bridging"
+    ) -> None:
         super().__init__()
         reviewing = correcting.reviewing
         self._viewer, self._session, self._correcting = viewer, session, correcting
@@ -35,6 +38,10 @@ class CorrectSection(QWidget):
             "Correct", "Paint what is wrong on a layer of your own, with napari's tools.", correcting.correct
         )
         self.correct.setObjectName("correct")
+        self.bridge = _button(
+            "Bridge a gap", "Click between two ends to join them; press again to go back to painting.", bridging.toggle
+        )
+        self.bridge.setCheckable(True)
         self.counts = text_label("correction-counts")
         self.review_view = _button(
             "All in view is right",
@@ -63,6 +70,7 @@ class CorrectSection(QWidget):
         for event in (
             events.correction,
             events.corrected,
+            events.bridging,
             events.correction_notice,
             events.journal_problem,
             events.recovered,
@@ -93,6 +101,7 @@ class CorrectSection(QWidget):
         for part in (
             self.kept,
             self.correct,
+            self.bridge,
             self.counts,
             self.reviews,
             self.take_prediction,
@@ -125,6 +134,8 @@ class CorrectSection(QWidget):
         counts = plane.known.counts if plane is not None else None
         _say(self.counts, f"{counts}." if counts is not None else "")
         self.reviews.setVisible(plane is not None)
+        self.bridge.setVisible(plane is not None)
+        self.bridge.setChecked(session.bridging)
         self.take_back.setVisible(counts is not None and counts.reviewed_regions > 0)
         self.take_prediction.setVisible(plane is not None and self._correcting.has_newer(plane))
         _say(self.problem, f"Not saved: {session.journal_problem}" if session.journal_problem else "")

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_runet.plugin import keys
 from napari_runet.plugin.batch_section import BatchSection
+from napari_runet.plugin.bridging import Bridging
 from napari_runet.plugin.choices import Choices
 from napari_runet.plugin.correct_section import CorrectSection
 from napari_runet.plugin.correcting import Correcting
@@ -62,6 +63,7 @@ class Panel(QWidget):
         self.engine = EngineBridge(self)
         self.segmentation = Segmentation(viewer, self.session, self.choices, self.stepping, self.engine)
         self.correcting = Correcting(viewer, self.session, self.choices)
+        self.bridging = Bridging(viewer, self.session)
         self.tuning_engine = EngineBridge(self)
         self.fine_tuning = FineTuning(viewer, self.session, self.choices, self.correcting, self.tuning_engine)
         self._asking: AskBeforeClosing | None = None
@@ -162,7 +164,7 @@ class Panel(QWidget):
             save=self.ask_where_to_save,
         )
         self.options_fold = Fold("Options", self.options_section)
-        self.correct_section = CorrectSection(self._viewer, self.session, self.correcting)
+        self.correct_section = CorrectSection(self._viewer, self.session, self.correcting, self.bridging)
         self.fine_tune_section = FineTuneSection(self.session, self.fine_tuning)
         self.batch_section = BatchSection(self._viewer, self.session, self.choices, self.correcting)
 
@@ -275,6 +277,7 @@ class Panel(QWidget):
             "paint": lambda: self.correcting.brush(1),
             "erase": lambda: self.correcting.brush(0),
             "review": lambda: self.correcting.reviewing.review("view"),
+            "bridge": self.bridging.at_mouse,
         }
 
     # Coming and going

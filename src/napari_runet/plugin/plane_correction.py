@@ -103,6 +103,12 @@ class PlaneCorrection:
         return self.layer is not None and self.layer in self._viewer.layers
 
     @property
+    def shown(self) -> "Plane":
+        """(Y, X) the labels that the layer holds now; not to be written to."""
+        self.compare()
+        return self._before
+
+    @property
     def outline(self) -> "Labels | None":
         """The layer that outlines what was reviewed; None before something was."""
         return self._outline.layer
@@ -152,6 +158,13 @@ class PlaneCorrection:
             self.keep(change)
         self.on_change(self._odd_label(now[box][different[box]]))
 
+    def paint(self, rows: "npt.NDArray[np.intp]", columns: "npt.NDArray[np.intp]", label: int) -> None:
+        """Give pixels of the plane a class, as one stroke that a person made."""
+        wanted = self.shown.copy()
+        wanted[rows, columns] = label
+        self._write(wanted)
+        self.compare()
+
     def review(self, region: "Region") -> None:
         """Take all within a region as right, as the layer shows it.
 
@@ -182,9 +195,7 @@ class PlaneCorrection:
         changed = int((wanted != self._before).sum())
         if changed:
             self._taken.append((self._before.copy(), wanted.copy()))
-            data = place(self.image, self.source).lift(wanted)
-            where = np.nonzero(self.layer.data != data)
-            self.layer.data_setitem(where, data[where])
+            self._write(wanted)
             self._before = self._read().copy()
             self._undone = _length(self.layer, "_redo_history")
             self._painted = False
@@ -218,7 +229,14 @@ class PlaneCorrection:
         self._draw_outline()
         self.on_change("")
 
-    # How the layer is read
+    # How the layer is read and written
+
+    def _write(self, wanted: "Plane") -> None:
+        """Have the layer hold a plane, as one step for undo."""
+        if self.layer is not None:
+            data = place(self.image, self.source).lift(wanted)
+            where = np.nonzero(self.layer.data != data)
+            self.layer.data_setitem(where, data[where])
 
     def _on_paint(self) -> None:
         self._painted = True

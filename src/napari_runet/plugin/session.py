@@ -79,6 +79,8 @@ class Session:
         Whether the pixels that flipped are drawn, and whether the iterations are played.
     correction, corrected
         What is corrected on the plane on show (None for nothing), and a number that grows whenever it changes.
+    bridging
+        Whether a click on the correction layer bridges a gap.
     correction_notice, journal_problem
         What there is to say about correcting; why corrections are not being saved, empty when they are.
     recovered
@@ -112,6 +114,7 @@ class Session:
     playing: bool = False
     correction: Optional["PlaneCorrection"] = None
     corrected: int = 0
+    bridging: bool = False
     correction_notice: Notice = field(default_factory=Notice)
     journal_problem: str = ""
     recovered: str = ""
