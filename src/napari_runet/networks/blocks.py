@@ -7,13 +7,15 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from napari_runet.networks.normalisation import GroupNorm
+
 NormKind = Literal["group", "batch", "none"]
 
 
 def norm_layer(kind: NormKind, channels: int) -> nn.Module:
     """Group normalisation with (at most) eight groups, batch normalisation, or nothing."""
     if kind == "group":
-        return nn.GroupNorm(gcd(8, channels), channels)
+        return GroupNorm(gcd(8, channels), channels)
     if kind == "batch":
         return nn.BatchNorm2d(channels)
     return nn.Identity()
