@@ -3,6 +3,11 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# a busy machine is no failure
+settings.register_profile("napari-runet", deadline=None)
+settings.load_profile("napari-runet")
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import pytest
 from napari_runet.engine.client import EngineClient
 from napari_runet.engine.messages import Event
 
-PATIENCE = 60.0
+PATIENCE = 240.0
 """Seconds that any one event may take: importing torch on a busy machine included."""
 
 

@@ -16,9 +16,9 @@ from napari_runet.networks import build
 CLASSES = (ClassInfo(name="background", color="#000000"), ClassInfo(name="thing", color="#ff0000"))
 
 
-def tiny_model(seed=0, **options):
+def tiny_model(seed=0, name="dru-4", **options):
     torch.manual_seed(seed)
-    network = build("dru-4", base_channels=2, hidden_channels=4, **options).eval()
+    network = build(name, base_channels=2, hidden_channels=4, **options).eval()
     card = ModelCard(id="tiny", title="Tiny", sentence="For tests.", network=network.config, classes=CLASSES)
     return card, network
 

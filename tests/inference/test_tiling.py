@@ -25,7 +25,8 @@ def test_spans_have_one_length_and_overlap_enough(length, size, overlap):
     overlap = min(overlap, size // 2)
     parts = spans(length, size, overlap)
     assert parts[0][0] == 0 and parts[-1][1] == length
-    assert {stop - start for start, stop in parts} == {min(length, size)}
+    lengths = {stop - start for start, stop in parts}
+    assert len(lengths) == 1 and max(lengths) <= size
     for (_, stop), (start, _) in pairwise(parts):
         assert stop - start >= overlap
 
@@ -34,6 +35,12 @@ def test_no_more_tiles_than_needed():
     assert spans(1000, 1000, 100) == [(0, 1000)]
     assert len(spans(1900, 1000, 100)) == 2
     assert len(spans(1901, 1000, 100)) == 3
+
+
+@given(st.integers(1025, 20000))
+def test_little_is_computed_twice(length):
+    parts = spans(length, 1024, 128)
+    assert sum(stop - start for start, stop in parts) <= length + (len(parts) - 1) * 128 + 16 * len(parts)
 
 
 def test_overlap_as_large_as_a_tile_is_refused():

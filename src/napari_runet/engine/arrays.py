@@ -9,6 +9,7 @@ import shutil
 import sys
 import tempfile
 import weakref
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,7 +24,14 @@ _CHUNK = 16 * 1024 * 1024
 
 
 def write_array(path: Path, array: npt.NDArray[Any]) -> ArrayFile:
-    """Write an array of numbers to a ``.npy`` file, which appears under its name only when it is complete.
+    """Write an array of numbers, of any real dtype and layout and not empty; else as `write_parts`."""
+    return write_parts(path, array.shape, array.dtype, _parts(array))
+
+
+def write_parts(
+    path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], parts: Iterable[npt.NDArray[Any]]
+) -> ArrayFile:
+    """Write an array to a ``.npy`` file, which appears under its name only when it is complete.
 
     It is written through the file, not through a mapping of it: a full disk is then an OSError and not a
     signal that ends the process.
@@ -32,8 +40,10 @@ def write_array(path: Path, array: npt.NDArray[Any]) -> ArrayFile:
     ----------
     path
         Where to.
-    array
-        Of any real dtype and layout, not empty.
+    shape, dtype
+        Of the whole.
+    parts
+        The array in its own order, cut anywhere.
 
     Raises
     ------
@@ -43,16 +53,26 @@ def write_array(path: Path, array: npt.NDArray[Any]) -> ArrayFile:
     partial = path.with_name(f".{path.name}.partial")
     try:
         with partial.open("wb") as stream:
-            header = {"descr": np.lib.format.dtype_to_descr(array.dtype), "fortran_order": False, "shape": array.shape}
+            header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(stream, header)
-            rows = max(1, _CHUNK // max(1, array[:1].nbytes))
-            for start in range(0, len(array), rows):
-                stream.write(np.ascontiguousarray(array[start : start + rows]).view(np.uint8).data)
+            for part in parts:
+                stream.write(np.ascontiguousarray(part).view(np.uint8).data)
         partial.replace(path)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
-    return ArrayFile(path=str(path), shape=array.shape, dtype=array.dtype.str)
+    return ArrayFile(path=str(path), shape=shape, dtype=dtype.str)
+
+
+def _parts(array: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
+    """The array in pieces of its first axis, none much larger than `_CHUNK`."""
+    if array.ndim > 1 and array[:1].nbytes > _CHUNK:
+        for each in array:
+            yield from _parts(each)
+        return
+    rows = max(1, _CHUNK // max(1, array[:1].nbytes))
+    for start in range(0, len(array), rows):
+        yield array[start : start + rows]
 
 
 def read_array(file: ArrayFile) -> npt.NDArray[Any]:

@@ -11,7 +11,6 @@ from napari_runet.engine.segmenting import Channel as SegmentingChannel
 from napari_runet.engine.segmenting import ModelCache, read_region
 from napari_runet.images.axes import Axes
 from napari_runet.images.image_input import ImageInput
-from napari_runet.images.thresholding import quantise
 from napari_runet.inference.iterations import iterate_plane
 from napari_runet.inference.segmenter import LoadedModel
 from napari_runet.networks import IterativeNetwork
@@ -104,6 +103,7 @@ class _Preview:
             tile_size=card.tile_size,
             tile_overlap=card.tile_overlap,
             region=read_region(box.region, image),
+            quantised=True,
         )
         name = f"{self._request.id}-out-preview-{uuid.uuid4().hex[:8]}.npy"
         self._channel.send(
@@ -111,7 +111,7 @@ class _Preview:
                 id=self._request.id,
                 training_step=training_step,
                 preview=box,
-                foreground=write_array(self._channel.folder / name, quantise(last.foreground)),
+                foreground=write_array(self._channel.folder / name, last.foreground),
             )
         )
         took = time.monotonic() - begin

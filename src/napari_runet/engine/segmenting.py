@@ -3,14 +3,14 @@
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from napari_runet.engine.arrays import read_array, write_array
+from napari_runet.engine.arrays import read_array, write_parts
 from napari_runet.engine.messages import (
     Event,
     Finished,
@@ -24,10 +24,11 @@ from napari_runet.engine.messages import (
 from napari_runet.images.axes import Axes
 from napari_runet.images.image_input import ImageError, ImageInput, Region
 from napari_runet.images.normalisation import IntensityRange
-from napari_runet.images.thresholding import labels_from, quantise
+from napari_runet.images.thresholding import labels_from
 from napari_runet.inference.devices import choose_device
 from napari_runet.inference.segmenter import LoadedModel, iterate, place
 from napari_runet.inference.starting import Start
+from napari_runet.io.scratch import forget_pages
 from napari_runet.models.store import read_card
 from napari_runet.models.weights import load_network
 
@@ -134,27 +135,28 @@ def segment(channel: Channel, models: ModelCache, request: SegmentRequest) -> No
     region = None if request.region is None else read_region(request.region, image)
     iterations = settings.iterations or model.card.iterations
     threshold = settings.threshold or model.card.threshold
-    labels: npt.NDArray[np.uint8] | None = None
+    mask = None if region is None else region.mask
+    previous: npt.NDArray[np.uint8] | None = None
     run = uuid.uuid4().hex[:8]  # a request that is sent again after a restart writes files of its own
     report = ProgressReport(channel, request.id, iterations)
     start, intensities = read_request_start(request)
     for step in iterate(
-        image, model, settings, region=region, start=start, intensities=intensities, report=report
+        image, model, settings, region=region, start=start, intensities=intensities, quantised=True, report=report
     ):
         channel.stop_if_cancelled(request.id)
-        mask = None if region is None else region.mask
-        foreground, confidence, new_labels = summarise(step.foreground, threshold, mask)
-        name = f"{request.id}-out-{run}-{step.number}.npy"
+        confidence, changed = summarise(step.foreground, previous, threshold, mask)
+        path = channel.folder / f"{request.id}-out-{run}-{step.number}.npy"
+        shown = write_parts(path, step.foreground.shape, step.foreground.dtype, masked(step.foreground, mask))
         channel.send(
             IterationDone(
                 id=request.id,
                 iteration=step.number,
-                foreground=write_array(channel.folder / name, foreground),
+                foreground=shown,
                 mean_confidence=confidence,
-                changed=int(np.count_nonzero(new_labels if labels is None else new_labels != labels)),
+                changed=changed,
             )
         )
-        labels = new_labels
+        previous = step.foreground
     channel.send(
         Finished(
             id=request.id,
@@ -200,36 +202,57 @@ def read_region(box: RegionBox, image: ImageInput) -> Region:
     return Region(box.y, box.x, box.height, box.width, mask)
 
 
+def masked(
+    foreground: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_] | None = None
+) -> Iterator[npt.NDArray[np.uint8]]:
+    """Bands of rows of each class of `foreground` (K, Y, X) in their order, 0 where `mask` (Y, X) is False."""
+    for plane in foreground:
+        for rows in _bands(foreground, mask):
+            yield plane[rows] if mask is None else plane[rows] * mask[rows]
+
+
 def summarise(
-    foreground: npt.NDArray[np.float32], threshold: float, mask: npt.NDArray[Any] | None = None
-) -> tuple[npt.NDArray[np.uint8], float, npt.NDArray[np.uint8]]:
-    """What is kept of an iteration; computed in bands of rows, so that memory stays flat.
+    foreground: npt.NDArray[np.uint8],
+    previous: npt.NDArray[np.uint8] | None,
+    threshold: float,
+    mask: npt.NDArray[np.bool_] | None = None,
+) -> tuple[float, int]:
+    """What is told of an iteration; computed in bands of rows, so that memory stays flat.
 
     Parameters
     ----------
-    foreground
-        (K, Y, X) probabilities of the foreground classes.
+    foreground, previous
+        (K, Y, X) uint8, 255 times the probability of each foreground class at this iteration and the one before.
     threshold
         In (0, 1).
     mask
-        (Y, X) bool; where it is False the result is 0 and does not count.
+        (Y, X) bool; where it is False nothing counts.
 
     Returns
     -------
-    (K, Y, X) uint8, the mean over pixels of the most probable class's probability, and the (Y, X) labels.
+    The mean over pixels of the most probable class's probability, and how many labels changed: all that are not
+    background where there is no `previous`.
     """
-    quantised = np.empty(foreground.shape, np.uint8)
-    labels = np.empty(foreground.shape[1:], np.uint8)
-    total, count = 0.0, 0
-    for start in range(0, foreground.shape[1], _ROWS):
-        rows = slice(start, start + _ROWS)
+    total, count, changed = 0, 0, 0
+    for rows in _bands(foreground, previous, mask):
         band = foreground[:, rows]
-        best = np.maximum(band.max(axis=0), 1 - band.sum(axis=0))
-        quantised[:, rows] = quantise(band)
+        # 255 at most but for rounding
+        best = np.maximum(band.max(axis=0), 255 - np.minimum(band.sum(axis=0, dtype=np.uint16), 255))
+        flipped = labels_from(band, threshold)
+        if previous is not None:
+            flipped = flipped != labels_from(previous[:, rows], threshold)
         if mask is not None:
-            quantised[:, rows] *= mask[rows]
-            best = best[mask[rows]]
-        labels_from(quantised[:, rows], threshold, out=labels[rows])
-        total += float(best.sum(dtype=np.float64))
+            best, flipped = best[mask[rows]], flipped[mask[rows]]
+        total += int(best.sum(dtype=np.int64))
         count += best.size
-    return quantised, min(1.0, total / max(1, count)), labels
+        changed += int(np.count_nonzero(flipped))
+    return total / (255 * max(1, count)), changed
+
+
+def _bands(*arrays: npt.NDArray[Any] | None) -> Iterator[slice]:
+    """Slices of rows that cover the first array (K, Y, X); what was read of mapped files is forgotten after each."""
+    assert arrays[0] is not None
+    for start in range(0, arrays[0].shape[1], _ROWS):
+        yield slice(start, start + _ROWS)
+        for array in arrays:
+            forget_pages(array)

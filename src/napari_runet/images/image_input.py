@@ -95,7 +95,7 @@ class ImageInput:
         """Number of channels, 1 for grey; an alpha channel counts here."""
         return 1 if self.axes.channel is None else int(self.array.shape[self.axes.channel])
 
-    def plane(self, index: Sequence[int] = (), region: Region | None = None) -> npt.NDArray[Any]:
+    def plane(self, index: Sequence[int] = (), region: Region | None = None, step: int = 1) -> npt.NDArray[Any]:
         """Read one plane, or a box of it, as (Y, X, C) in the array's own dtype; alpha is dropped.
 
         Parameters
@@ -104,13 +104,15 @@ class ImageInput:
             Position on each of `axes.plane_axes`; missing ones are 0.
         region
             Box to read, the whole plane when None.
+        step
+            Read every `step`-th row and column only.
         """
         key: list[int | slice] = [slice(None)] * len(self.axes.order)
         for position, axis in enumerate(self.axes.plane_axes):
             key[axis] = int(index[position]) if position < len(index) else 0
-        if region is not None:
-            for axis, part in zip(self.axes.spatial, region.slices, strict=True):
-                key[axis] = part
+        parts = (slice(None), slice(None)) if region is None else region.slices
+        for axis, part in zip(self.axes.spatial, parts, strict=True):
+            key[axis] = slice(part.start, part.stop, step)
         plane = np.asarray(self.array[tuple(key)])
         left = [letter for letter in self.axes.order if letter not in "TZ"]
         plane = plane.transpose([left.index(letter) for letter in "YXC" if letter in left])

@@ -58,7 +58,7 @@ def measure_range(
 def _sample(image: ImageInput, index: tuple[int, ...]) -> npt.NDArray[Any]:
     height, width = image.plane_shape
     stride = max(1, int(np.ceil(np.sqrt(height * width / MEASURED_PIXELS))))
-    return image.plane(index)[::stride, ::stride]
+    return image.plane(index, step=stride)
 
 
 def normalise(pixels: npt.NDArray[Any], intensities: IntensityRange) -> npt.NDArray[np.float32]:

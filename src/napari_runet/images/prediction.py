@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from napari_runet.images.thresholding import labels_from, quantise
+from napari_runet.images.thresholding import as_float, labels_from, quantise
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +42,7 @@ class Prediction:
     @property
     def probabilities(self) -> npt.NDArray[np.float32]:
         """(T, C, Y, X) float32 in [0, 1], the background first."""
-        foreground = self.foreground
-        if foreground.dtype == np.uint8:
-            foreground = foreground.astype(np.float32) / np.float32(255)
+        foreground = as_float(self.foreground)
         background = np.clip(1 - foreground.sum(axis=1, keepdims=True), 0, 1)
         return np.concatenate([background, foreground], axis=1).astype(np.float32)
 

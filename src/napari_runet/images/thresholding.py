@@ -12,6 +12,13 @@ def quantise(probabilities: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.uin
     return quantised
 
 
+def as_float(foreground: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Probabilities as float32 in [0, 1], from those or from uint8 round(255 p)."""
+    if foreground.dtype == np.uint8:
+        return foreground.astype(np.float32) / np.float32(255)
+    return np.asarray(foreground, np.float32)
+
+
 def labels_from(
     foreground: npt.NDArray[np.uint8], threshold: float, out: npt.NDArray[np.uint8] | None = None
 ) -> npt.NDArray[np.uint8]:

@@ -73,12 +73,15 @@ def iterate(
     start: Start | None = None,
     intensities: IntensityRange | None = None,
     pixel_size: PixelSize | None = None,
+    quantised: bool = False,
     report: Report = _ignore,
 ) -> Iterator[Iteration]:
     """Yield each iteration of one plane as it is computed; see `iterate_plane`.
 
     Parameters
     ----------
+    quantised
+        Give uint8 round(255 p) instead of float32 probabilities.
     pixel_size
         By how much the plane is rescaled for the network. When None it is estimated, unless the settings say not to
         rescale or `intensities` say that the image is a part of something else.
@@ -86,7 +89,7 @@ def iterate(
     if pixel_size is None:
         estimated = settings.rescale and intensities is None
         pixel_size = pixel_size_of(model.card, model.network, image, index) if estimated else PixelSize()
-    return _steps(image, model, settings, index, region, start, intensities, report, pixel_size)
+    return _steps(image, model, settings, index, region, start, intensities, quantised, report, pixel_size)
 
 
 def _steps(
@@ -97,6 +100,7 @@ def _steps(
     region: Region | None,
     start: Start | None,
     intensities: IntensityRange | None,
+    quantised: bool,
     report: Report,
     pixel_size: PixelSize,
 ) -> Iterator[Iteration]:
@@ -113,6 +117,7 @@ def _steps(
         region=region,
         start=start,
         intensities=intensities,
+        quantised=quantised,
         report=report,
     ):
         yield replace(step, pixel_size=pixel_size)

@@ -153,7 +153,8 @@ def segment_stack(
             progress((number + (iteration - 1 + done / tiles) / iterations) / masks.planes)
 
         try:
-            for step in iterate(image, model, job.settings, index=index, report=report):
+            quantised = not job.output.probabilities
+            for step in iterate(image, model, job.settings, index=index, quantised=quantised, report=report):
                 prediction = Prediction(step.foreground[None], job.how.threshold, model.card.id, model.card.sha256)
                 masks.add(step.number, prediction)
         except ImageError as error:

@@ -15,31 +15,54 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+_STEP = 16
+"""Networks pad to a multiple of this."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tile:
     """One box of the plane, and how much each of its pixels counts.
 
-    `rows` and `columns` index the plane; `weight` is (height, width) float32, the product of the two directions.
+    `rows` and `columns` index the plane; `row_weights` (height,) and `column_weights` (width,) are float32.
     """
 
     rows: slice
     columns: slice
-    weight: npt.NDArray[np.float32]
+    row_weights: npt.NDArray[np.float32]
+    column_weights: npt.NDArray[np.float32]
+
+    @property
+    def height(self) -> int:
+        """Number of rows."""
+        return len(self.row_weights)
+
+    @property
+    def width(self) -> int:
+        """Number of columns."""
+        return len(self.column_weights)
+
+    @property
+    def weight(self) -> npt.NDArray[np.float32]:
+        """(height, width) float32, the product of the two directions."""
+        return np.outer(self.row_weights, self.column_weights)
 
 
 def spans(length: int, tile: int, overlap: int) -> list[tuple[int, int]]:
     """Start and stop of the tiles along one direction, all of the same length, evenly spread.
 
-    Neighbours overlap by at least `overlap`; a `length` of at most `tile` is one span.
+    As few as `tile` allows, and then as short as `overlap` allows (in steps of `_STEP`), so that no pixel is
+    computed more often than needed. Neighbours overlap by at least `overlap`; a `length` of at most `tile` is
+    one span.
     """
     if length <= tile:
         return [(0, length)]
     if overlap >= tile:
         raise ValueError(f"tiles of {tile} pixels cannot overlap by {overlap}")
     count = int(np.ceil((length - overlap) / (tile - overlap)))
-    starts = np.rint(np.linspace(0, length - tile, count)).astype(int)
-    return [(int(start), int(start) + tile) for start in starts]
+    least = int(np.ceil((length + (count - 1) * overlap) / count))
+    size = min(tile, -(-least // _STEP) * _STEP)
+    starts = np.rint(np.linspace(0, length - size, count)).astype(int)
+    return [(int(start), int(start) + size) for start in starts]
 
 
 def blending_weights(length: int, parts: list[tuple[int, int]]) -> list[npt.NDArray[np.float32]]:
@@ -61,9 +84,9 @@ def blending_weights(length: int, parts: list[tuple[int, int]]) -> list[npt.NDAr
 
 
 def tiles(height: int, width: int, size: int, overlap: int) -> Iterator[Tile]:
-    """Cover a plane row by row with tiles of `size` (or the plane's own size, where that is less)."""
+    """Cover a plane row by row with tiles of at most `size`."""
     row_spans, column_spans = spans(height, size, overlap), spans(width, size, overlap)
     row_weights, column_weights = blending_weights(height, row_spans), blending_weights(width, column_spans)
     for rows, row_weight in zip(row_spans, row_weights, strict=True):
         for columns, column_weight in zip(column_spans, column_weights, strict=True):
-            yield Tile(slice(*rows), slice(*columns), np.outer(row_weight, column_weight))
+            yield Tile(slice(*rows), slice(*columns), row_weight, column_weight)

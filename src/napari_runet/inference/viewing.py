@@ -13,9 +13,10 @@ from napari_runet.images.image_input import ImageInput, Region
 from napari_runet.images.normalisation import IntensityRange, measure_range
 from napari_runet.images.pixel_size import SIDE, PixelSize, find_pixel_size
 from napari_runet.images.rescaling import View, ViewedPlane, brought_back
-from napari_runet.images.thresholding import labels_from, quantise
+from napari_runet.images.thresholding import as_float, labels_from, quantise
 from napari_runet.inference.iterations import Iteration, Report, _ignore, iterate_plane
 from napari_runet.inference.starting import Start, set_pinned
+from napari_runet.io.scratch import RowStore, forget_pages
 from napari_runet.models.card import ModelCard
 from napari_runet.networks import IterativeNetwork
 
@@ -64,6 +65,7 @@ def iterate_views(
     region: Region | None = None,
     start: Start | None = None,
     intensities: IntensityRange | None = None,
+    quantised: bool = False,
     report: Report = _ignore,
 ) -> Iterator[Iteration]:
     """Yield each iteration's probabilities at the plane's own size: the mean over the views.
@@ -86,17 +88,23 @@ def iterate_views(
                 tile_overlap=tile_overlap,
                 start=None if start is None else viewed_start(start, view, seen.plane_shape),
                 intensities=_as_it_is(seen),
+                quantised=quantised,
                 report=_share(report, number, len(views)),
             )
         )
+    pinned = None if start is None else start.pinned
     for steps in zip(*runs, strict=True):
-        foreground = np.zeros((card.network.classes - 1, *shape), np.float32)
-        for view, step in zip(views, steps, strict=True):
-            for row, rows in brought_back(step.foreground, view, shape):
-                foreground[:, row : row + rows.shape[1]] += rows / len(views)
-        if start is not None and start.pinned is not None:
-            set_pinned(foreground, start.pinned)
-        yield Iteration(steps[0].number, foreground)
+        store = RowStore((card.network.classes - 1, *shape), np.uint8 if quantised else np.float32)
+        blocks = [brought_back(step.foreground, view, shape) for view, step in zip(views, steps, strict=True)]
+        for parts in zip(*blocks, strict=True):
+            top = parts[0][0]
+            rows: npt.NDArray[np.float32] = np.mean([as_float(part) for _, part in parts], axis=0, dtype=np.float32)
+            if pinned is not None:
+                set_pinned(rows, pinned[top : top + rows.shape[1]])
+            store.write(top, quantise(rows) if quantised else rows)
+        for step in steps:
+            forget_pages(step.foreground)
+        yield Iteration(steps[0].number, store.finish())
 
 
 def _share(report: Report, number: int, count: int) -> Report:
