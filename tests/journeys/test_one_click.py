@@ -12,8 +12,9 @@ import pytest
 import tifffile
 from _canvas import click, drag, menu_action, picture, press, window
 from qtpy.QtCore import QPoint, Qt, QTimer
+from qtpy.QtGui import QCloseEvent
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QAbstractButton, QApplication, QComboBox, QSlider, QWidget
+from qtpy.QtWidgets import QAbstractButton, QApplication, QComboBox, QLabel, QSlider, QWidget
 
 from napari_runet.models.store import HOME_VARIABLE
 from napari_runet.plugin.layers import EARLIER, RECORD
@@ -265,6 +266,28 @@ def test_at_1280_by_720_nothing_is_cut_off(opened: tuple[Any, Any], qtbot: Any, 
     picture(viewer, str(pictures / f"9-{theme}.png"))
 
 
+def ask_to_close(viewer: Any) -> str:
+    """Close the window as its frame's button does, answer napari's question with no, and return the question."""
+
+    class ClosedByHand(QCloseEvent):
+        def spontaneous(self) -> bool:
+            return True
+
+    questions = []
+
+    def answer() -> None:
+        dialog = QApplication.activeModalWidget()
+        assert dialog is not None
+        questions.append(" ".join(label.text() for label in dialog.findChildren(QLabel)))
+        click(dialog.cancel_btn)
+
+    QTimer.singleShot(200, answer)
+    event = ClosedByHand()
+    window(viewer).closeEvent(event)
+    assert not event.isAccepted()
+    return questions[0]
+
+
 def test_menus_open_the_panel_and_segment(
     make_napari_viewer: Callable[..., Any], tiny_models: Path, monkeypatch: pytest.MonkeyPatch, qtbot: Any
 ) -> None:
@@ -281,6 +304,9 @@ def test_menus_open_the_panel_and_segment(
     assert len(mask_names(viewer)) == 3
     menu_action(viewer, "Layers", "Segment", "Recurrent U-Net", "Segment all open images").trigger()
     assert panel.session.activity.stage == "running"
+    question = ask_to_close(viewer)
+    assert "the segmentation of corner" in question
     wait_idle(qtbot, panel)
+    assert "the segmentation" not in ask_to_close(viewer)  # napari asks nevertheless, because there are layers
     assert list(viewer.window.dock_widgets.values()) == [panel]
     menu_action(viewer, "Plugins", "Recurrent U-Net")

@@ -56,7 +56,8 @@ def dock(viewer, show=False) -> Panel:
 
 def predict(panel: Panel, image, mask, card, run="run 1"):
     """Put a prediction of one iteration on show, as if a model had made it."""
-    from napari_runet.plugin.layers import ResultLayers, results_of
+    from napari_runet.plugin.layers import results_of
+    from napari_runet.plugin.result_layers import ResultLayers
 
     source = read_layer(image, panel._viewer.dims.point)
     result = Result(image.name, card, run, source, None, 0.5, state="complete")

@@ -12,7 +12,7 @@ from napari.layers import Labels
 from napari.settings import get_plugin_settings
 
 from napari_runet.plugin.card_dialog import card_html
-from napari_runet.plugin.commands import open_panel, segment_all_images
+from napari_runet.plugin.commands import open_panel, segment_all_images, segment_this_image
 from napari_runet.plugin.layers import RECORD
 from napari_runet.plugin.options_section import bounds
 from napari_runet.plugin.panel import Panel
@@ -194,11 +194,67 @@ def test_all_open_images_one_after_the_other(viewer: Any, qtbot: Any, photograph
     masks = [layer for layer in viewer.layers if isinstance(layer, Labels)]
     assert len(masks) == 9
     of_stack = next(layer for layer in masks if layer.name == "c · tiny · iteration 3")
-    assert of_stack.data.shape == (1, 60, 50)
-    assert of_stack.data_to_world((0, 1, 2)) == stack.data_to_world((2, 1, 2))
+    assert of_stack.data.shape == (6, 60, 50)
+    assert [bool(plane.any()) for plane in of_stack.data] == [False, False, True, False, False, False]
+    assert of_stack.data_to_world((2, 1, 2)) == stack.data_to_world((2, 1, 2))
     panel.choices.choose_image(viewer.layers["b"])
     segment(qtbot, panel)
     assert "transparency" not in panel.session.notice.text
+
+
+def test_an_iteration_is_on_show_as_soon_as_it_is_there_and_no_image_is_taken_from_a_person(
+    viewer: Any, qtbot: Any, photograph: np.ndarray
+) -> None:
+    image = viewer.add_image(photograph, name="photo")
+    other = viewer.add_image(photograph[:90, :80], name="other")
+    panel = panel_with(viewer)
+    panel.choices.choose_image(image)
+    seen = []
+
+    def look() -> None:
+        results = panel.session.results
+        if results is not None and len(results.result) > len(seen):
+            shown = [number for number, layer in results.iterations.items() if layer.visible]
+            seen.append((len(results.result), panel.session.shown, shown, viewer.layers.selection.active.name))
+
+    panel.session.events.revision.connect(look)
+    segment(qtbot, panel)
+    name = "photo · tiny · iteration"
+    assert seen == [(t, t, [t], f"{name} {t}") for t in (1, 2, 3)]
+
+    # A person who turns to another image meanwhile stays there; the masks are shown where they belong.
+    panel.image_section.pin.click()
+    panel.options_section.iterations.setValue(2)
+    viewer.layers.selection.active = image
+    assert panel.segment_now()
+    viewer.layers.selection.active = other
+    wait_idle(qtbot, panel)
+    assert viewer.layers.selection.active is other
+    assert panel.session.image is other and panel.session.results is None
+    assert [layer.name for layer in viewer.layers if layer.visible] == ["photo", "other", f"{name} 2"]
+
+
+def test_an_image_that_is_removed_is_not_segmented_any_further(
+    viewer: Any, qtbot: Any, photograph: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = viewer.add_image(photograph, name="photo")
+    viewer.add_image(photograph, name="next")
+    panel = panel_with(viewer)
+    assert panel.segment_all()
+    assert panel.session.activity.text.endswith("photo")
+    viewer.layers.remove(image)
+    wait_idle(qtbot, panel)
+    assert "photo was closed before" in panel.session.notice.text
+    assert {layer.name.split(" ")[0] for layer in viewer.layers} == {"next"}
+    assert len(viewer.layers) == 4
+    assert panel.segment_now()
+    segment_this_image(viewer)
+    assert "is being segmented" in capsys.readouterr().out
+    viewer.layers.clear()
+    wait_idle(qtbot, panel)
+    assert not viewer.layers
+    segment_this_image(viewer)
+    assert "No image is open" in capsys.readouterr().out
 
 
 def test_several_classes_in_their_colours_over_part_of_the_image(viewer: Any, qtbot: Any) -> None:

@@ -6,7 +6,7 @@ from napari.components import ViewerModel
 from test_results import make
 
 from napari_runet.models.card import ModelCard
-from napari_runet.plugin.layers import ResultLayers
+from napari_runet.plugin.result_layers import ResultLayers
 from napari_runet.plugin.saving import plan, write_all
 
 

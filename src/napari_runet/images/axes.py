@@ -99,6 +99,19 @@ def _unlikelihood(axes: Axes, shape: Sequence[int]) -> int:
     return 0 if size in (3, 4) and side > 4 else 2
 
 
+def name_plane(axes: Axes, index: Sequence[int]) -> str:
+    """What people call a plane of a stack: "frame 4, plane 2"; empty for an ordinary image."""
+    words = (_PLANE_WORDS[axes.order[axis]][0] for axis in axes.plane_axes)
+    return ", ".join(f"{word} {position + 1}" for word, position in zip(words, index, strict=True))
+
+
+def name_planes(axes: Axes, count: int) -> str:
+    """What people call some planes of a stack: "12 frames", or "60 planes" where they are frames and planes."""
+    letters = {axes.order[axis] for axis in axes.plane_axes}
+    one, many = _PLANE_WORDS["T" if letters == {"T"} else "Z"]
+    return f"{count} {one if count == 1 else many}"
+
+
 def describe(shape: Sequence[int], dtype: np.dtype[np.generic], axes: Axes, index: Sequence[int] = ()) -> str:
     """One line for people: how the data is read.
 

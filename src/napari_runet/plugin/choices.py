@@ -40,6 +40,7 @@ class Choices:
         self._watched: WeakSet[Shapes] = WeakSet()
         session.events.region.connect(self.look_again)
         session.events.shapes.connect(self._watch_shapes)
+        session.events.image.connect(self._forget_ranges)
 
     # The image
 
@@ -73,6 +74,13 @@ class Choices:
         """How an image is read at the plane shown; an `ImageError` when it cannot be."""
         return read_layer(image, self._viewer.dims.point, self._readings.get(image))
 
+    def plane_on_show(self, image: Image) -> tuple[int, ...] | None:
+        """Which plane of an image is on show; None for an image that cannot be read."""
+        try:
+            return self.source(image).index
+        except ImageError:
+            return None
+
     def reading(self, image: Image) -> Reading:
         """What a person chose for an image instead of the guess."""
         return self._readings.get(image, Reading())
@@ -80,7 +88,11 @@ class Choices:
     def read_as(self, image: Image, axes: "Axes | None" = None, level: int | None = None) -> None:
         """Read an image in another way; None leaves that part to the guess."""
         self._readings[image] = Reading(axes, level)
+        self._session.plane_ranges = {}
         self.look_again()
+
+    def _forget_ranges(self) -> None:
+        self._session.plane_ranges = {}
 
     # The model
 
@@ -113,17 +125,18 @@ class Choices:
         """Bring description, obstacle and the masks on show up to date."""
         session = self._session
         if session.image is None:
-            session.description = ""
+            session.source, session.description = None, ""
             session.results = None
             session.obstacle = self._no_image()
             return
         try:
             source = self.source(session.image)
         except ImageError as error:
-            session.description, session.obstacle = "", str(error)
+            session.source, session.description, session.obstacle = None, "", str(error)
         else:
             session.description = source.description
             session.obstacle = self._obstacle(session.image, source)
+            session.source = source
         if session.results is None or session.results.image is not session.image or not session.results.all():
             session.results = results_of(self._viewer, session.image)
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from napari_runet.corrections.journal_file import PlaneKey
     from napari_runet.models.card import ModelCard
     from napari_runet.plugin.choices import Choices
-    from napari_runet.plugin.layers import ResultLayers
     from napari_runet.plugin.reading import Source
+    from napari_runet.plugin.result_layers import ResultLayers
     from napari_runet.plugin.session import Session
 
 

@@ -1,5 +1,6 @@
 """The engine's client for the GUI thread: its events arrive as a Qt signal."""
 
+import traceback
 from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,7 +8,8 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, Qt, QTimer, Signal  # type: ignore[attr-defined]
 
 from napari_runet.engine.client import EngineClient
-from napari_runet.engine.messages import Event, IterationDone, PreviewReady
+from napari_runet.engine.failures import describe_failure
+from napari_runet.engine.messages import Event, Failed, IterationDone, PreviewReady
 from napari_runet.plugin.results import keep
 
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from napari_runet.engine.requests import CorrectedPlane, Plane
     from napari_runet.images.image_input import Region
     from napari_runet.settings import FineTuningSettings, SegmentationSettings
+
+    Keep = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.uint8]]
 
 
 class EngineBridge(QObject):
@@ -37,6 +41,7 @@ class EngineBridge(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._client: EngineClient | None = None
+        self._keeping: dict[str, Keep] = {}
         self._waiting: deque[tuple[EngineClient, Event, npt.NDArray[np.uint8] | None]] = deque()
         self._turn = QTimer(self)
         self._turn.setInterval(0)
@@ -61,10 +66,22 @@ class EngineBridge(QObject):
         return self.start().load_model(folder, device)
 
     def segment(
-        self, plane: "Plane", *, folder: Path, name: str, settings: "SegmentationSettings", region: "Region | None"
+        self,
+        plane: "Plane",
+        *,
+        folder: Path,
+        name: str,
+        settings: "SegmentationSettings",
+        region: "Region | None",
+        keep: "Keep" = keep,
     ) -> str:
-        """Have one plane segmented; see `EngineClient.segment`."""
-        return self.start().segment(plane, folder=folder, name=name, settings=settings, region=region)
+        """Have one plane segmented; see `EngineClient.segment`.
+
+        `keep` makes of the probabilities in a mapped file what `told` hands on; called on the client's thread.
+        """
+        request_id = self.start().segment(plane, folder=folder, name=name, settings=settings, region=region)
+        self._keeping[request_id] = keep
+        return request_id
 
     def fine_tune(
         self,
@@ -85,6 +102,7 @@ class EngineBridge(QObject):
 
     def release(self, request_id: str) -> None:
         """Let the files of a request go; arrays that were read stay valid."""
+        self._keeping.pop(request_id, None)
         if self._client is not None:
             self._client.release(request_id)
 
@@ -117,5 +135,10 @@ class _Inbox:
     def __call__(self, event: Event) -> None:
         foreground = None
         if isinstance(event, IterationDone | PreviewReady):
-            foreground = keep(self.client.read(event.foreground))
+            keep_it = self._bridge._keeping.get(event.id, keep)
+            try:
+                foreground = keep_it(self.client.read(event.foreground))
+            except OSError as error:
+                message = describe_failure(error, "The masks could not be kept")
+                event = Failed(id=event.id, message=message, detail=traceback.format_exc())
         self._bridge._arrived.emit(self.client, event, foreground)

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from napari_runet.corrections.correction_set import CorrectionSet
     from napari_runet.corrections.journal_file import PlaneKey, Planes
     from napari_runet.plugin.choices import Choices
-    from napari_runet.plugin.layers import ResultLayers
     from napari_runet.plugin.plane_correction import PlaneCorrection
     from napari_runet.plugin.reading import Source
+    from napari_runet.plugin.result_layers import ResultLayers
     from napari_runet.plugin.results import Result
 
 

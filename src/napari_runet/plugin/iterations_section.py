@@ -8,7 +8,8 @@ from qtpy.QtCore import QSize, Qt, QTimer
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QPushButton, QSlider, QToolButton, QWidget
 
 from napari_runet.plugin.layers import CHANGE_COLORS
-from napari_runet.plugin.widgets import SPACING, column, icon, icon_button, quiet, title_label
+from napari_runet.plugin.run_texts import plane_text
+from napari_runet.plugin.widgets import SPACING, column, icon, icon_button, quiet, text_label, title_label
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,6 +56,7 @@ class IterationsSection(QWidget):
         self.slider.setAccessibleName("Iteration")
         self.slider.valueChanged.connect(stepping.show)
         self.count = QLabel()
+        self.plane = text_label("plane")
         self.buttons: dict[str, QToolButton] = {
             "first": icon_button("First iteration", lambda: stepping.show(1)),
             "previous": icon_button("Previous iteration", lambda: stepping.step(-1)),
@@ -109,6 +111,7 @@ class IterationsSection(QWidget):
             actions.addWidget(button, 0, position)
         self._layout = column()
         self._layout.addWidget(title_label("Iterations"))
+        self._layout.addWidget(self.plane)
         for part in (slider, buttons, changes, actions):
             self._layout.addLayout(part)
         self.setLayout(self._layout)
@@ -151,12 +154,18 @@ class IterationsSection(QWidget):
             self.slider.setValue(max(1, shown))
             self.changes.setChecked(self._session.changes_shown)
         self.count.setText(f"{shown} of {count}" if count else "none yet")
+        self.plane.setText(plane_text(self._session.results))
+        self.plane.setVisible(bool(self.plane.text()))
         self.legend.setVisible(self._session.changes_shown)
         for name, button in self.buttons.items():
             backwards = name in ("first", "previous")
             button.setEnabled(count > 1 and (name == "play" or (shown > 1 if backwards else shown < count)))
-        for widget in (self.slider, self.changes, self.edit_copy, self.confidence, self.save):
+        for widget in (self.slider, self.edit_copy, self.save):
             widget.setEnabled(count > 0)
+        results = self._session.results
+        of_plane = results is not None and len(results.result) > 0
+        self.changes.setEnabled(of_plane)
+        self.confidence.setEnabled(of_plane)
 
     def toggle_play(self) -> None:
         """Play the iterations one after the other, or stop."""
@@ -213,7 +222,7 @@ class IterationsSection(QWidget):
             self.plot = import_module(_PLOT_MODULE).IterationPlot()
             self.plot.set_colors(*self._colors)
             self.plot.setVisible(False)
-            self._layout.insertWidget(4, self.plot)
+            self._layout.insertWidget(5, self.plot)
 
 
 def _button(text: str, tip: str, pressed: "Callable[[], object]") -> QPushButton:

@@ -1,15 +1,12 @@
 """The panel: composes the sections, and connects them with the viewer and the engine."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
-from weakref import WeakMethod, WeakSet
+from weakref import WeakMethod
 
-from napari.qt.threading import thread_worker
 from napari.utils.theme import get_theme
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_runet.plugin import keys
 from napari_runet.plugin.batch_section import BatchSection
 from napari_runet.plugin.bridging import Bridging
 from napari_runet.plugin.choices import Choices
@@ -20,14 +17,18 @@ from napari_runet.plugin.fine_tune_section import AskBeforeClosing, FineTuneSect
 from napari_runet.plugin.fine_tuning import FineTuning
 from napari_runet.plugin.image_section import ImageSection
 from napari_runet.plugin.iterations_section import IterationsSection
+from napari_runet.plugin.layer_keys import LayerKeys
 from napari_runet.plugin.layers import without_proxy
+from napari_runet.plugin.live import Live
+from napari_runet.plugin.mask_actions import MaskActions
 from napari_runet.plugin.model_section import ModelSection
 from napari_runet.plugin.options_section import OptionsSection
-from napari_runet.plugin.save_dialog import SaveDialog
-from napari_runet.plugin.saving import write_all
+from napari_runet.plugin.planning import Planning
+from napari_runet.plugin.running_work import RunningWork
 from napari_runet.plugin.segment_section import SegmentSection
 from napari_runet.plugin.segmentation import Segmentation
 from napari_runet.plugin.session import Notice, Session
+from napari_runet.plugin.stack_section import StackSection
 from napari_runet.plugin.stepping import Stepping
 from napari_runet.plugin.widgets import Column, Fold, column
 
@@ -35,10 +36,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import napari
-    from napari.layers import Image, Labels
+    from napari.utils.events import Event
     from qtpy.QtGui import QShowEvent
 
-    from napari_runet.plugin.saving import MaskFile
+    from napari_runet.plugin.keys import Actions
 
 
 class Panel(QWidget):
@@ -61,17 +62,21 @@ class Panel(QWidget):
         self.choices = Choices(viewer, self.session)
         self.stepping = Stepping(viewer, self.session)
         self.engine = EngineBridge(self)
+        self.planning = Planning(viewer, self.session, self.choices)
         self.segmentation = Segmentation(viewer, self.session, self.choices, self.stepping, self.engine)
+        self.live = Live(self.session, self.planning, self.segmentation, self)
+        self.running_work = RunningWork(self.session)
+        self.masks = MaskActions(viewer, self.session, self.stepping, self)
         self.correcting = Correcting(viewer, self.session, self.choices)
         self.bridging = Bridging(viewer, self.session)
         self.tuning_engine = EngineBridge(self)
         self.fine_tuning = FineTuning(viewer, self.session, self.choices, self.correcting, self.tuning_engine)
         self._asking: AskBeforeClosing | None = None
-        self._bound: WeakSet[Labels] = WeakSet()
-        self._saving: object | None = None
-        self._folder = Path.home()
         self._make_sections()
         self._lay_out()
+        self.keys = LayerKeys(
+            self.session, self.stepping, self.correcting, self.bridging, self._key_actions()
+        )
         self._follow_viewer()
         self._follow_session()
         self.choices.list_models()
@@ -91,7 +96,7 @@ class Panel(QWidget):
         self.choices.look_again()
         if self.session.obstacle or self.session.image is None:
             return False
-        return self.segmentation.segment([self.session.image])
+        return self.segmentation.segment(self.planning.queue([self.session.image]))
 
     def segment_all(self) -> bool:
         """Segment all open images one after the other; those that cannot be are named in ``session.notice``."""
@@ -100,58 +105,14 @@ class Panel(QWidget):
             text = " ".join(reasons) or self.session.obstacle
             self.session.notice = Notice(text, "error")
             return False
-        return self.segmentation.segment(images, left_out=reasons)
-
-    def edit_a_copy(self) -> "Labels | None":
-        """Add an editable layer that starts as the iteration on show, and select it for painting."""
-        results = self.session.results
-        if results is None or not self.session.shown:
-            return None
-        layer = results.editable_copy(self.session.shown)
-        self._viewer.layers.selection.active = layer
-        layer.mode = "paint"
-        return layer
-
-    def show_confidence(self) -> "Image | None":
-        """Open the confidence of the iteration on show as an Image layer."""
-        results = self.session.results
-        return results.show_confidence(self.session.shown) if results is not None and self.session.shown else None
-
-    def ask_where_to_save(self) -> None:
-        """Open the dialog that saves masks."""
-        results = self.session.results
-        if results is None or not self.session.shown:
-            return
-        dialog = SaveDialog(results, self.stepping.all_results(), self.session.shown, self._folder, self)
-        if dialog.exec():
-            self._folder = Path(dialog.folder.text()).expanduser()
-            self.save(dialog.files())
-
-    def save(self, files: "list[MaskFile]") -> None:
-        """Write masks on a thread; the notice then says where they are, or what went wrong."""
-
-        def done(paths: "list[Path]") -> None:
-            what = paths[0].name if len(paths) == 1 else f"{len(paths)} masks"
-            self.session.notice = Notice(f"Saved {what} in {paths[0].parent}.")
-
-        def failed(error: Exception) -> None:
-            self.session.notice = Notice(f"The masks were not all saved: {error}", "error")
-
-        @thread_worker(ignore_errors=True)  # type: ignore[untyped-decorator]
-        def write() -> "list[Path]":
-            return list(write_all(files))
-
-        worker = write()
-        worker.returned.connect(done)
-        worker.errored.connect(failed)
-        self._saving = worker
-        worker.start()
+        return self.segmentation.segment(self.planning.queue(images, reasons))
 
     # How it is put together
 
     def _make_sections(self) -> None:
         self.image_section = ImageSection(self._viewer, self.session, self.choices)
         self.model_section = ModelSection(self.session, self.choices)
+        self.stack_section = StackSection(self.session)
         self.segment_section = SegmentSection(
             self.session, self.segment_now, self.segment_all, self.segmentation.cancel
         )
@@ -159,9 +120,9 @@ class Panel(QWidget):
         self.iterations_section = IterationsSection(
             self.session,
             self.stepping,
-            edit_copy=self.edit_a_copy,
-            confidence=self.show_confidence,
-            save=self.ask_where_to_save,
+            edit_copy=self.masks.edit_a_copy,
+            confidence=self.masks.show_confidence,
+            save=self.masks.ask_where_to_save,
         )
         self.options_fold = Fold("Options", self.options_section)
         self.correct_section = CorrectSection(self._viewer, self.session, self.correcting, self.bridging)
@@ -174,6 +135,7 @@ class Panel(QWidget):
         sections = (
             self.image_section,
             self.model_section,
+            self.stack_section,
             self.segment_section,
             self.options_fold,
             self.iterations_section,
@@ -196,6 +158,7 @@ class Panel(QWidget):
         self._following = True
         layers = self._viewer.layers
         layers.selection.events.active.connect(self._on_selected)
+        layers.events.removed.connect(self._on_removed)
         for event in (layers.events.inserted, layers.events.removed):
             event.connect(self._on_layers)
         self._viewer.dims.events.current_step.connect(self._on_dims)
@@ -209,19 +172,16 @@ class Panel(QWidget):
         layers.selection.events.active.disconnect(self._on_selected)
         for event in (layers.events.inserted, layers.events.removed):
             event.disconnect(self._on_layers)
+        layers.events.removed.disconnect(self._on_removed)
         self._viewer.dims.events.current_step.disconnect(self._on_dims)
         self._viewer.events.theme.disconnect(self._take_theme)
 
     def _follow_session(self) -> None:
         events = self.session.events
         events.results.connect(self.stepping.look)
-        events.results.connect(self._bind_keys)
-        events.revision.connect(self._bind_keys)
+        events.source.connect(self.stepping.look_at_plane)
         events.model.connect(self._warm_up)
         events.image.connect(self.correcting.look)
-        events.correction.connect(self._bind_keys)
-        for name in (*self._key_actions(), *self._correction_actions()):
-            getattr(keys.key_settings().events, name).connect(self._rebind_keys)
 
     def _on_selected(self) -> None:
         self.choices.follow()
@@ -229,6 +189,9 @@ class Panel(QWidget):
     def _on_dims(self) -> None:
         self.choices.look_again()
         self.correcting.look()
+
+    def _on_removed(self, event: "Event") -> None:
+        self.segmentation.forget(event.value)
 
     def _on_layers(self) -> None:
         self.choices.follow()
@@ -245,24 +208,7 @@ class Panel(QWidget):
         self.iterations_section.set_colors(theme.background.as_hex(), theme.text.as_hex())
         self.fine_tune_section.set_colors(theme.background.as_hex(), theme.text.as_hex())
 
-    # Keys
-
-    def _bind_keys(self) -> None:
-        for layer in self.stepping.iteration_layers():
-            if layer not in self._bound:
-                self._bound.add(layer)
-                keys.bind(layer, self._key_actions())
-                keys.bind_painting(layer, self.correcting.correct)
-        correction = self.session.correction
-        if correction is not None and correction.layer is not None and correction.layer not in self._bound:
-            self._bound.add(correction.layer)
-            keys.bind(correction.layer, self._correction_actions())
-
-    def _rebind_keys(self) -> None:
-        self._bound.clear()
-        self._bind_keys()
-
-    def _key_actions(self) -> keys.Actions:
+    def _key_actions(self) -> "Actions":
         return {
             "previous": lambda: self.stepping.step(-1),
             "next": lambda: self.stepping.step(1),
@@ -270,14 +216,6 @@ class Panel(QWidget):
             "last": lambda: self.stepping.show(self.stepping.count),
             "play": self.iterations_section.toggle_play,
             "changes": lambda: self.stepping.show_changes(not self.session.changes_shown),
-        }
-
-    def _correction_actions(self) -> keys.Actions:
-        return {
-            "paint": lambda: self.correcting.brush(1),
-            "erase": lambda: self.correcting.brush(0),
-            "review": lambda: self.correcting.reviewing.review("view"),
-            "bridge": self.bridging.at_mouse,
         }
 
     # Coming and going

@@ -34,18 +34,25 @@ class Placement:
 
     def lift(self, plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """A view of a (Y, X) plane with the layer's dimensions: length 1 along a stack, repeated along channels."""
-        rows_first = self.letters.index("Y") < self.letters.index("X")
-        view = plane if rows_first else plane.T
-        view = view[tuple(slice(None) if letter in "YX" else np.newaxis for letter in self.letters)]
-        shape = tuple(
-            self.channels if letter == "C" else length
-            for letter, length in zip(self.letters, view.shape, strict=True)
-        )
+        return self.spread(plane[(np.newaxis,) * sum(letter in "TZ" for letter in self.letters)])
+
+    def spread(self, stack: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """A view of planes (..., Y, X), stacked in the layer's order, with its dimensions: repeated along channels."""
+        held = [letter for letter in self.letters if letter in "TZ"] + ["Y", "X"]
+        kept = [letter for letter in self.letters if letter != "C"]
+        view = stack.transpose([held.index(letter) for letter in kept])
+        if "C" not in self.letters:
+            return view
+        channel = self.letters.index("C")
+        view = np.expand_dims(view, channel)
+        shape = (*view.shape[:channel], self.channels, *view.shape[channel + 1 :])
         return view if shape == view.shape else np.broadcast_to(view, shape)
 
 
-def place(layer: "Image", source: "Source", region: "Region | None" = None) -> Placement:
-    """Find the transform that puts a mask of `source` (or of a box of it) where its pixels are.
+def place(
+    layer: "Image", source: "Source", region: "Region | None" = None, *, whole_stack: bool = False
+) -> Placement:
+    """Find the transform that puts a mask of `source` (or of a box of it, or of all planes) where its pixels are.
 
     The dimensions are those of the image. A leading channel dimension is left out where the image's transform
     keeps it apart from the others; elsewhere napari, which aligns the last dimensions of all layers, would
@@ -53,7 +60,7 @@ def place(layer: "Image", source: "Source", region: "Region | None" = None) -> P
     """
     local = Affine(scale=layer.scale, rotate=layer.rotate, shear=layer.shear, translate=layer.translate)
     world = layer.affine
-    origin = _origin(source, region)
+    origin = np.zeros(len(source.letters)) if whole_stack else _origin(source, region)
     translate = np.asarray(local(origin * np.asarray(source.factors)))
     scale = np.asarray(layer.scale) * np.asarray(source.factors)
     drop = source.letters[0] == "C" and _first_is_apart(local) and _first_is_apart(world)

@@ -136,6 +136,11 @@ def _to_plane(
     ndim = max(layer.ndim, shapes.ndim, len(viewer.dims.point))
     here = np.zeros(ndim)
     here[ndim - len(viewer.dims.point) :] = viewer.dims.point
+    planes = dict(zip(source.input.axes.plane_axes, source.index, strict=True))
+    position = [planes.get(axis, 0) * factor for axis, factor in enumerate(source.factors)]
+    world_of_plane = layer.data_to_world(position)
+    for axis in planes:  # shapes without these dimensions are meant on every plane
+        here[ndim - layer.ndim + axis] = world_of_plane[axis]
     placed = []
     for vertex in vertices:
         world = here.copy()

@@ -52,6 +52,8 @@ class Result:
         The plane, and the box of it that was segmented (None for all).
     threshold
         From which probability on a pixel is foreground; may be changed at any time.
+    press
+        Names the press of the button, which may have segmented many planes.
     device
         Where it ran.
     """
@@ -62,6 +64,7 @@ class Result:
     source: "Source"
     region: "Region | None"
     threshold: float
+    press: str = ""
     device: str = ""
     state: RunState = "running"
     iterations: list[IterationResult] = field(default_factory=list)
@@ -75,13 +78,27 @@ class Result:
         return len(self.iterations)
 
     @property
+    def title(self) -> str:
+        """What the names of the layers begin with."""
+        return f"{self.image_name} · {self.card.id}"
+
+    @property
     def plane_shape(self) -> tuple[int, int]:
         """Rows and columns of the masks: those of the region, else of the plane."""
         return (self.region.height, self.region.width) if self.region else self.source.input.plane_shape
 
-    def labels(self, iteration: int, out: npt.NDArray[np.uint8] | None = None) -> npt.NDArray[np.uint8]:
-        """(Y, X) uint8 mask of an iteration (1 to T) at the threshold; 0 outside the region's own mask."""
-        mask = labels_from(self.iterations[iteration - 1].foreground, self.threshold, out)
+    @property
+    def stack_shape(self) -> tuple[int, ...]:
+        """How many planes there are on each of ``source.input.axes.plane_axes``; () for an ordinary image."""
+        return tuple(int(self.source.input.array.shape[axis]) for axis in self.source.input.axes.plane_axes)
+
+    def at(self, iteration: int) -> IterationResult:
+        """An iteration (from 1); beyond the last one, the last one: nothing has changed since."""
+        return self.iterations[min(iteration, len(self)) - 1]
+
+    def labels(self, iteration: int) -> npt.NDArray[np.uint8]:
+        """(Y, X) uint8 mask of an iteration at the threshold; 0 outside the region's own mask."""
+        mask = labels_from(self.at(iteration).foreground, self.threshold)
         if self.region is not None and self.region.mask is not None:
             mask[~self.region.mask] = 0
         return mask
@@ -121,7 +138,7 @@ class Result:
 
     def confidence(self, iteration: int) -> npt.NDArray[np.float32]:
         """(Y, X) float32: the probability of the most probable class, background included."""
-        foreground = self.iterations[iteration - 1].foreground
+        foreground = self.at(iteration).foreground
         background = 255 - np.minimum(foreground.sum(axis=0, dtype=np.uint16), 255)
         best = np.maximum(foreground.max(axis=0), background)
         return np.asarray(best / np.float32(255), np.float32)
@@ -134,7 +151,7 @@ class Result:
             "model": self.card.id,
             "model_sha256": self.card.sha256,
             "run": self.run_id,
-            "iteration": iteration,
+            "iteration": min(iteration, max(1, len(self))),
             "threshold": self.threshold,
             "plane": list(self.source.index),
             "level": self.source.level,

@@ -18,11 +18,11 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_runet.plugin.saving import MaskFile, plan
+from napari_runet.plugin.saving import MaskFile, StackFile, plan
 from napari_runet.plugin.widgets import text_label
 
 if TYPE_CHECKING:
-    from napari_runet.plugin.layers import ResultLayers
+    from napari_runet.plugin.result_layers import ResultLayers
 
 _NAMES = 4
 FORMATS = {"tif": "TIFF, compressed, with pixel size", "png": "PNG"}
@@ -101,7 +101,7 @@ class SaveDialog(QDialog):
         layout.addWidget(self.buttons)
         self.setMinimumWidth(460)
 
-    def files(self) -> list[MaskFile]:
+    def files(self) -> list[MaskFile | StackFile]:
         """The files that were asked for."""
         chosen = self._all if self.all_images.isChecked() else [self._results]
         shown = None if self.every.isChecked() else self._number

@@ -53,7 +53,8 @@ class SegmentSection(QWidget):
         self._lay_out()
         for event in (session.events.obstacle, session.events.activity, session.events.notice):
             event.connect(self.refresh)
-        session.events.image.connect(self.refresh)
+        for event in (session.events.image, session.events.live):
+            event.connect(self.refresh)
         self.refresh()
 
     def _lay_out(self) -> None:
@@ -81,11 +82,15 @@ class SegmentSection(QWidget):
         self.segment_all.setEnabled(idle and session.image is not None and session.model is not None)
         self.segment.setToolTip(session.obstacle or "Segment this image.")
         _say(self.obstacle, session.obstacle if idle else "")
-        self.progress.setVisible(not idle)
-        self.cancel.setVisible(not idle)
+        bar = not idle or session.live  # where it would come and go, it stays
+        self.progress.setVisible(bar)
+        self.cancel.setVisible(bar)
+        self.cancel.setEnabled(not idle)
         self.cancel.setText("Cancel" if activity.stage != "cancelling" else "Stop now")
-        self.progress.setRange(0, 0 if activity.fraction is None else _STEPS)
-        if activity.fraction is not None:
+        self.progress.setRange(0, 0 if activity.fraction is None and not idle else _STEPS)
+        if idle:
+            self.progress.reset()
+        elif activity.fraction is not None:
             self.progress.setValue(round(activity.fraction * _STEPS))
         _say(self.doing, activity.text + time_left(activity.seconds_left) if not idle else "")
         notice = session.notice if idle else Notice()

@@ -1,12 +1,12 @@
-"""What happens between pressing Segment and the last mask: requests out, events in, one image after the other."""
+"""What happens between pressing Segment and the last mask: requests out, events in, one plane after the other."""
 
-from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 from napari.layers import Image
 
+from napari_runet.engine.failures import describe_failure
 from napari_runet.engine.messages import (
     Cancelled,
     Event,
@@ -19,35 +19,41 @@ from napari_runet.engine.messages import (
     WorkerLost,
 )
 from napari_runet.images.image_input import ImageError
-from napari_runet.plugin.layers import ResultLayers, results_of
-from napari_runet.plugin.plane_correction import correction_of
-from napari_runet.plugin.reading import why_not
-from napari_runet.plugin.regions import region_of
-from napari_runet.plugin.results import IterationResult, Result
+from napari_runet.io.plane_store import PlaneArchive
+from napari_runet.plugin.plane_queue import PlaneQueue
+from napari_runet.plugin.results import IterationResult, Result, keep
+from napari_runet.plugin.run_texts import done_text, next_text, stopped_text
 from napari_runet.plugin.session import Activity, Notice
+from napari_runet.plugin.showing import Showing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import numpy as np
     import numpy.typing as npt
     from napari.components import ViewerModel
 
+    from napari_runet.models.store import StoredModel
     from napari_runet.plugin.choices import Choices
     from napari_runet.plugin.engine_bridge import EngineBridge
+    from napari_runet.plugin.plane_queue import PlaneJob
+    from napari_runet.plugin.result_layers import ResultLayers
     from napari_runet.plugin.results import RunState
     from napari_runet.plugin.session import NoticeKind, Session
     from napari_runet.plugin.stepping import Stepping
 
+_AT_A_TIME = 2
+"""Planes of a stack that are with the engine: one is computed while the next is read and sent."""
+
 
 @dataclass(slots=True, eq=False)
 class _Run:
-    """A request that is under way."""
+    """A request that is under way: the one that was begun as number `number`."""
 
     request_id: str
-    image: "Image"
+    job: "PlaneJob"
     result: Result
-    layers: ResultLayers | None = None
+    number: int
+    layers: "ResultLayers | None" = None
+    let_go: bool = False
 
 
 class Segmentation:
@@ -68,44 +74,57 @@ class Segmentation:
         stepping: "Stepping",
         engine: "EngineBridge",
     ) -> None:
-        self._viewer = viewer
         self._session = session
         self._choices = choices
-        self._stepping = stepping
+        self._showing = Showing(viewer, session, choices, stepping)
         self._engine = engine
-        self._run: _Run | None = None
-        self._waiting: deque[Image] = deque()
-        self._problems: list[str] = []
-        self._batch = 0
-        self._done = 0
-        self._alpha_told: WeakSet[Image] = WeakSet()
+        self._queue = PlaneQueue([])
+        self._model: StoredModel | None = None
+        self._settings = session.settings
+        self._runs: list[_Run] = []
+        self._stopped = ""
+        self._archives: WeakKeyDictionary[Image, PlaneArchive] = WeakKeyDictionary()
         self._loading: dict[str, str] = {}
         engine.told.connect(self.on_event)
 
     # What people do
 
-    def segment(self, images: "Sequence[Image]", left_out: "Sequence[str]" = ()) -> bool:
-        """Segment images one after the other; False when a run is under way or there is nothing to do.
+    @property
+    def queue(self) -> PlaneQueue | None:
+        """What is being done; None when nothing is."""
+        return self._queue if self._runs else None
 
-        `left_out` are sentences about images that cannot be segmented, told at the end.
-        """
-        if self._run is not None or not images or self._session.model is None:
+    def segment(self, queue: PlaneQueue) -> bool:
+        """Do what is in a queue; False when something is under way or there is nothing to do."""
+        if self._runs or not (queue.waiting or queue.problems) or self._session.model is None:
             return False
-        self._problems = list(left_out)
-        self._done = 0
-        self._batch = len(images)
-        self._waiting.extend(images)
+        self._queue, self._stopped = queue, ""
+        self._model, self._settings = self._session.model, self._session.settings
         self._session.notice = Notice()
-        self._next()
+        self._showing.begin()
+        self._go_on()
         return True
 
     def cancel(self) -> None:
         """Stop: asked once, at the next tile; asked again, at once, by ending the worker process."""
-        self._waiting.clear()
-        if self._run is not None:
+        self._queue.waiting.clear()
+        if self._runs:
             text = "Stopping at the next tile; press again to stop at once"
             self._session.activity = Activity("cancelling", text)
-            self._engine.cancel(self._run.request_id)
+        for run in list(self._runs):
+            self._engine.cancel(run.request_id)
+
+    def is_doing(self, image: Image, index: tuple[int, ...]) -> bool:
+        """Whether a plane is being segmented."""
+        return any(run.job.image is image and run.job.source.index == index for run in self._runs)
+
+    def let_go(self) -> None:
+        """Stop what nobody waits for any more, at the next tile; asked again, nothing more happens."""
+        self._queue.waiting.clear()
+        for run in self._runs:
+            if not run.let_go:
+                run.let_go = True
+                self._engine.cancel(run.request_id)
 
     def warm_up(self) -> None:
         """Have the worker load the chosen model, so that the first click is quick and a damaged one is told."""
@@ -116,57 +135,63 @@ class Segmentation:
 
     def forget(self, image: object) -> None:
         """Stop what is done for an image that was closed."""
-        self._waiting = deque(waiting for waiting in self._waiting if waiting is not image)
-        if self._run is not None and self._run.image is image:
-            self._engine.release(self._run.request_id)
-            self._end("stopped", f"{self._run.result.image_name} was closed before it was segmented.")
+        concerned = [run for run in self._runs if run.job.image is image]
+        if self._queue.drop(image) or concerned:
+            name = getattr(image, "name", "The image")
+            self._queue.problems.append(f"{name} was closed before it was segmented.")
+        for run in concerned:
+            self._end(run, "stopped", "")
 
     def abandon(self) -> None:
         """Forget what is under way, because the engine ends; what was computed stays, as far as it went."""
-        self._waiting.clear()
+        self._queue.waiting.clear()
         self._loading.clear()
-        if self._run is not None:
-            self._run.result.state = "stopped"
-            self._run = None
-            self._session.activity = Activity()
+        for run in self._runs:
+            run.result.state = "stopped"
+        self._runs.clear()
+        self._session.activity = Activity()
 
-    # One image
+    # One plane after the other
 
-    def _next(self) -> None:
-        while self._run is None and self._waiting:
-            image = self._waiting.popleft()
+    def _go_on(self) -> None:
+        """Send what comes next, as long as the engine may have more; say how it went when there is nothing left."""
+        while len(self._runs) < _AT_A_TIME:
+            if self._runs and not (self._queue.waiting and self._queue.waiting[0].source.index):
+                return  # one image at a time: each may be large
+            job = self._queue.take(self._choices.plane_on_show)
+            if job is None:
+                break
             try:
-                self._run = self._start(image)
+                self._runs.append(self._start(job))
             except ImageError as error:
-                self._problems.append(str(error))
-        if self._run is None:
+                self._queue.problems.append(str(error))
+                self._queue.finish(job, complete=False)
+        if not self._runs:
             self._rest()
 
-    def _start(self, image: "Image") -> _Run:
-        """Send the request for an image; an `ImageError` when it cannot be segmented."""
-        model, settings = self._session.model, self._session.settings
+    def _start(self, job: "PlaneJob") -> _Run:
+        """Send the request for a plane; an `ImageError` when it cannot be segmented."""
+        model, settings = self._model, self._settings
         if model is None:
             raise ImageError("No model is chosen.")
-        source = self._choices.source(image)
-        if reason := why_not(source, model.card):
-            raise ImageError(reason)
-        region = region_of(self._session.region, self._viewer, image, source, self._session.shapes)
-        plane, index = source.input, source.index
+        source, region = job.source, job.region()
+        plane, index, name = source.input, source.index, source.input.name
+        stack = source.input.axes.plane_axes
+        archive = self._archives.setdefault(job.image, PlaneArchive()) if stack else None
         request_id = self._engine.segment(
-            lambda: plane.plane(index), folder=model.folder, name=image.name, settings=settings, region=region
+            lambda: plane.plane(index),
+            folder=model.folder,
+            name=job.name,
+            settings=settings,
+            region=region,
+            keep=keep if archive is None else archive.add,
         )
-        if source.has_alpha and image not in self._alpha_told:
-            self._alpha_told.add(image)
-            self._problems.append(f"The transparency (alpha channel) of {image.name} is left out.")
-        first = "Reading" if self._session.device else "Starting the network, and reading"
-        self._session.activity = Activity("running", f"{self._place_in_batch()}{first} {image.name}")
-        threshold = settings.threshold or model.card.threshold
-        result = Result(image.name, model.card, request_id, source, region, threshold)
-        return _Run(request_id, image, result)
-
-    def _place_in_batch(self) -> str:
-        done = self._batch - len(self._waiting)
-        return f"Image {done} of {self._batch}: " if self._batch > 1 else ""
+        number = self._queue.begun
+        if self._session.activity.stage == "idle":
+            first = "Reading" if self._session.device else "Starting the network, and reading"
+            self._session.activity = Activity("running", f"{first} {self._queue.place(number)}{job.name}")
+        result = Result(name, model.card, request_id, source, region, model.card.threshold, self._queue.name)
+        return _Run(request_id, job, result, number)
 
     # What the engine says
 
@@ -181,96 +206,71 @@ class Segmentation:
             self._on_lost(event)
         elif isinstance(event, Failed) and event.id in self._loading:
             self._choices.refuse_model(self._loading.pop(event.id), event.message)
-        elif self._run is not None and event.id == self._run.request_id:
-            self._on_run_event(self._run, event, foreground)
+        else:
+            run = next((run for run in self._runs if run.request_id == event.id), None)
+            if run is not None:
+                self._on_run_event(run, event, foreground)
 
     def _on_run_event(self, run: _Run, event: Event, foreground: "npt.NDArray[np.uint8] | None") -> None:
         if isinstance(event, Progress) and self._session.activity.stage == "running":
-            text = self._place_in_batch() + _what_is_next(event)
-            fraction = (event.iteration - 1 + event.done / max(1, event.total)) / event.iterations
-            self._session.activity = Activity("running", text, fraction, event.seconds_left)
+            self._tell(run, event)
         elif isinstance(event, IterationDone) and foreground is not None:
             run.result.iterations.append(IterationResult(foreground, event.mean_confidence))
-            self._show_iteration(run, event.iteration)
+            try:
+                run.layers = run.layers or self._showing.layers_for(run.job.image, run.result)
+                self._showing.show(run.layers, run.result)
+            except OSError as error:
+                self._queue.waiting.clear()
+                self._fail(run, describe_failure(error, "The masks could not be kept"))
+            self._session.revision += 1
         elif isinstance(event, Finished):
             run.result.device = event.device
-            self._end("complete", _done_text(run, event))
+            self._end(run, "complete", done_text(run.job.name, event))
         elif isinstance(event, Cancelled):
-            self._end("stopped", _stopped_text(run))
+            self._end(run, "stopped", stopped_text(len(run.result)))
         elif isinstance(event, Failed):
-            self._problems.append(event.message)
-            self._end("failed", "")
+            self._fail(run, event.message)
+
+    def _tell(self, run: _Run, event: Progress) -> None:
+        """Say what is being done and how long it may still take."""
+        share = (event.iteration - 1 + event.done / max(1, event.total)) / event.iterations
+        text = f"{self._queue.place(run.number)}{run.job.name}, {next_text(event)}"
+        left = self._queue.seconds_left(run.job, share, event.seconds_left)
+        self._session.activity = Activity("running", text, self._queue.fraction(run.job, share), left)
 
     def _on_lost(self, event: WorkerLost) -> None:
         self._loading.clear()
         self._session.device = ""
-        if self._run is not None and self._session.activity.stage == "cancelling":
-            self._end("stopped", _stopped_text(self._run))
-        elif self._run is not None:
-            self._waiting.clear()
-            self._problems.append(event.message)
-            self._end("failed", "")
-        else:
+        cancelling = self._session.activity.stage == "cancelling"
+        self._queue.waiting.clear()
+        if not self._runs:
             self._session.notice = Notice(event.message, "error")
+        elif not cancelling:
+            self._queue.problems.append(event.message)
+        for run in list(self._runs):
+            self._end(run, "stopped" if cancelling else "failed", stopped_text(len(run.result)) if cancelling else "")
 
-    def _show_iteration(self, run: _Run, iteration: int) -> None:
-        """Put an iteration on show, and select it unless somebody is at work on a layer of another kind."""
-        if run.layers is None:
-            run.layers = results_of(self._viewer, run.image, run.result.card.id)
-            if run.layers is None:
-                run.layers = ResultLayers(self._viewer, run.image, run.result)
-            else:
-                run.layers.begin(run.result)
-        active = self._viewer.layers.selection.active
-        follow = active is None or isinstance(active, Image) or active in run.layers
-        follow = follow and correction_of(active) is None  # whoever paints is not taken away from it
-        self._session.results = run.layers
-        layer = run.layers.update(iteration)
-        self._stepping.show(iteration, select=False)
-        if follow:
-            self._viewer.layers.selection.active = layer
-        self._session.revision += 1
+    def _fail(self, run: _Run, sentence: str) -> None:
+        self._queue.problems.append(sentence)
+        self._end(run, "failed", "")
 
-    def _end(self, state: "RunState", text: str) -> None:
-        run, self._run = self._run, None
-        if run is None:
-            return
+    def _end(self, run: _Run, state: "RunState", text: str) -> None:
+        self._runs.remove(run)
         run.result.state = state
         self._engine.release(run.request_id)
-        if state == "complete":
-            self._done += 1
-            if run.layers is not None:
-                run.layers.finish()
+        self._queue.finish(run.job, complete=state == "complete")
+        if state == "complete" and run.layers is not None:
+            run.layers.finish()
+        self._stopped = text
         self._session.revision += 1
-        if self._waiting:
-            self._next()
-        else:
-            self._rest(text)
+        self._go_on()
 
-    def _rest(self, text: str = "") -> None:
+    def _rest(self) -> None:
         """Nothing is under way any more: say how it went."""
-        if self._batch > 1 and self._done:
-            text = f"{self._done} of {self._batch} images segmented."
-        kind: NoticeKind = "info" if not self._problems else "warning" if text else "error"
+        queue = self._queue
+        text = queue.summary() or ("" if queue.total > 1 and queue.problems else self._stopped)
+        problems = queue.told_problems()
+        kind: NoticeKind = "info" if not problems else "warning" if text else "error"
         self._session.activity = Activity()
-        self._session.notice = Notice(" ".join([text, *self._problems]).strip(), kind)
-
-
-def _what_is_next(event: Progress) -> str:
-    """The iteration and tile that are being computed, given what was done last."""
-    turn = event.done >= event.total and event.iteration < event.iterations
-    iteration, tile = (event.iteration + 1, 1) if turn else (event.iteration, min(event.done + 1, event.total))
-    tiles = f", tile {tile} of {event.total}" if event.total > 1 else ""
-    return f"Iteration {iteration} of {event.iterations}{tiles}"
-
-
-def _done_text(run: _Run, event: Finished) -> str:
-    count = f"{event.iterations} iteration{'s' if event.iterations != 1 else ''}"
-    return f"{run.result.image_name}: {count} in {event.seconds:.1f} s on {event.device.upper()}."
-
-
-def _stopped_text(run: _Run) -> str:
-    done = len(run.result)
-    if done == 0:
-        return "Stopped; nothing was changed."
-    return f"Stopped after iteration {done}; later iterations were not computed."
+        if not queue.live or problems:
+            self._session.notice = Notice(" ".join([text, *problems]).strip(), kind)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Optional
 
 from psygnal import SignalGroupDescriptor
 
+from napari_runet.plugin.plane_queue import PlaneScope
 from napari_runet.plugin.regions import RegionKind
 from napari_runet.settings import FineTuningSettings, SegmentationSettings
 
@@ -12,8 +13,9 @@ if TYPE_CHECKING:
     from napari.layers import Image, Shapes
 
     from napari_runet.models.store import StoredModel
-    from napari_runet.plugin.layers import ResultLayers
     from napari_runet.plugin.plane_correction import PlaneCorrection
+    from napari_runet.plugin.reading import Source
+    from napari_runet.plugin.result_layers import ResultLayers
     from napari_runet.plugin.versions import CandidateModel
 
 Stage = Literal["idle", "running", "cancelling"]
@@ -63,8 +65,13 @@ class Session:
     ----------
     image, pinned
         The image to be segmented, and whether it stays when another layer becomes active.
-    description, obstacle
-        How the image is read; why it cannot be segmented as things stand, empty when it can.
+    source, description, obstacle
+        The plane on show as it is read (None where it cannot be), the same in words, and why it cannot be segmented
+        as things stand, empty when it can.
+    scope, plane_ranges
+        Which planes of a stack the button means; for a range of them, by axis letter, the first and the last.
+    live
+        Whether the plane on show is segmented as soon as it is reached.
     models, model_problems, model
         The models there are, a sentence for each that is damaged, and the one chosen.
     settings, region, shapes
@@ -96,8 +103,12 @@ class Session:
 
     image: Optional["Image"] = None
     pinned: bool = False
+    source: Optional["Source"] = None
     description: str = ""
     obstacle: str = ""
+    scope: PlaneScope = "shown"
+    plane_ranges: dict[str, tuple[int, int]] = field(default_factory=dict)
+    live: bool = False
     models: tuple["StoredModel", ...] = ()
     model_problems: tuple[str, ...] = ()
     model: Optional["StoredModel"] = None

@@ -2,12 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from napari_runet.plugin.layers import ResultLayers, found_in, owner_of
+from napari_runet.plugin.layers import found_in, owner_of
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Labels
 
+    from napari_runet.plugin.result_layers import ResultLayers
     from napari_runet.plugin.session import Session
 
 
@@ -26,8 +27,8 @@ class Stepping:
 
     @property
     def count(self) -> int:
-        """Number of iterations there are."""
-        return len(self._session.results.result) if self._session.results is not None else 0
+        """Number of iterations that can be shown."""
+        return self._session.results.count if self._session.results is not None else 0
 
     def show(self, iteration: int, *, select: bool = True) -> None:
         """Show one iteration and hide the others; `select` its layer if one of this result is selected."""
@@ -37,13 +38,8 @@ class Stepping:
             return
         iteration = min(max(1, iteration), self.count)
         active = self._viewer.layers.selection.active
-        layer = results.update(iteration)
-        layer.visible = True
-        for number, other in results.iterations.items():
-            if number != iteration and other in self._viewer.layers:
-                other.visible = False
-        if self._session.changes_shown:
-            results.show_changes(iteration, True)
+        layer = results.show(iteration)
+        self._draw_changes(results, iteration)
         if select and results.iteration_of(active):
             self._viewer.layers.selection.active = layer
         self._session.shown = iteration
@@ -59,8 +55,13 @@ class Stepping:
     def show_changes(self, visible: bool) -> None:
         """Draw the pixels that flipped since the iteration before, or stop drawing them."""
         self._session.changes_shown = visible
-        if self._session.results is not None and self._session.shown:
-            self._session.results.show_changes(self._session.shown, visible)
+        results = self._session.results
+        if results is not None and self._session.shown:
+            results.of_plane.show_changes(results.result, self._session.shown, visible)
+
+    def _draw_changes(self, results: "ResultLayers", iteration: int) -> None:
+        if self._session.changes_shown:
+            results.of_plane.show_changes(results.result, iteration, True)
 
     def set_threshold(self, threshold: float | None) -> None:
         """Apply a threshold to all iterations; the shown one at once, the others when `catch_up` is called.
@@ -70,18 +71,35 @@ class Stepping:
         self._session.settings = self._session.settings.model_copy(update={"threshold": threshold})
         results = self._session.results
         if results is not None and self.count:
-            results.result.threshold = results.result.card.threshold if threshold is None else threshold
-            self.show(self._session.shown, select=False)
+            results.set_threshold(results.card.threshold if threshold is None else threshold)
+            self._refresh(results)
+
+    def look_at_plane(self) -> None:
+        """Take up that another plane is on show."""
+        results, source = self._session.results, self._session.source
+        if results is None or source is None or results.image is not self._session.image:
+            return
+        if len(source.index) != len(results.index) or source.index == results.index:
+            return
+        results.index = source.index
+        if self.count:
+            self._refresh(results)
+        self._session.revision += 1
+
+    def _refresh(self, results: "ResultLayers") -> None:
+        """Bring the iteration on show up to date, without showing what people have hidden."""
+        shown = min(max(1, self._session.shown), self.count)
+        if results.iterations.get(shown) in self._viewer.layers:
+            results.update(shown)
+        self._draw_changes(results, shown)
 
     def catch_up(self) -> bool:
-        """Bring one hidden iteration up to date with the threshold; False when there is none left."""
-        results = self._session.results
-        if results is None:
-            return False
-        for number in range(1, self.count + 1):
-            layer = results.iterations.get(number)
-            if layer is not None and layer in self._viewer.layers and not results.is_current(number):
-                results.update(number)
+        """Bring a hidden iteration, or one of another plane or image, up to date; False when there is none left."""
+        for results in self.all_results():
+            if (stale := results.stale()) is not None:
+                layer = results.update(*stale)
+                if results is not self._session.results:  # nobody has told it which plane is on show
+                    layer.refresh()
                 return True
         return False
 
@@ -90,19 +108,19 @@ class Stepping:
         results = self._session.results
         self._session.shown = self._visible_iteration(results) if results is not None else 0
 
-    def _visible_iteration(self, results: ResultLayers) -> int:
-        count = len(results.result)
+    def _visible_iteration(self, results: "ResultLayers") -> int:
+        count = results.count
         there = {number: layer for number, layer in results.iterations.items() if layer in self._viewer.layers}
         for number in sorted(there, reverse=True):
             if there[number].visible and number <= count:
                 return number
         return min(self._session.shown or count, count)
 
-    def all_results(self) -> list[ResultLayers]:
+    def all_results(self) -> "list[ResultLayers]":
         """The results of every image in the viewer."""
         return list(found_in(self._viewer))
 
-    def owner_of(self, layer: object) -> ResultLayers | None:
+    def owner_of(self, layer: object) -> "ResultLayers | None":
         """The result that a layer belongs to."""
         return owner_of(self._viewer, layer)
 

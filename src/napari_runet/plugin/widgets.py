@@ -132,13 +132,14 @@ def combo_box(name: str, before_opening: Callable[[], object] = lambda: None) ->
 
 
 def fill(box: QComboBox, entries: "Sequence[tuple[str, Any]]", chosen: object) -> None:
-    """Show entries (text, value) in a combo box, without telling anyone; the chosen one by identity."""
+    """Show entries (text, value) in a combo box, without telling anyone; the chosen one by identity, words by value."""
     with quiet(box):
         box.clear()
         for position, (text, value) in enumerate(entries):
             box.addItem(text, value)
             box.setItemData(position, text, Qt.ItemDataRole.ToolTipRole)
-        box.setCurrentIndex(next((i for i, (_, value) in enumerate(entries) if value is chosen), -1))
+        same = (value is chosen or (isinstance(value, str) and value == chosen) for _, value in entries)
+        box.setCurrentIndex(next((position for position, it_is in enumerate(same) if it_is), -1))
 
 
 @contextmanager

@@ -1,0 +1,101 @@
+"""The layers that show more about one plane: what changed at an iteration, and how confident it was."""
+
+from typing import TYPE_CHECKING
+
+from napari.layers import Image, Labels
+
+from napari_runet.plugin.layer_writing import (
+    add_unselected,
+    is_marked,
+    mark,
+    move,
+    new_labels,
+    remove,
+    set_visible,
+    unmark,
+    write_labels,
+)
+from napari_runet.plugin.layers import CHANGE_COLORS, OWNER, RECORD
+from napari_runet.plugin.placing import place
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Layer
+
+    from napari_runet.plugin.results import Result
+
+
+class PlaneLayers:
+    """A layer of changes and one of confidence, which lie on the plane that they were asked for.
+
+    Parameters
+    ----------
+    viewer, image
+        Where they are added, and what they lie on.
+    owner
+        Kept in their metadata, by which they are found again.
+    """
+
+    def __init__(self, viewer: "ViewerModel", image: Image, owner: object) -> None:
+        self._viewer, self._image, self._owner = viewer, image, owner
+        self.changes: Labels | None = None
+        self.confidence: Image | None = None
+
+    def all(self) -> "list[Layer]":
+        """Those that are in the viewer."""
+        there = self._viewer.layers
+        return [layer for layer in (self.changes, self.confidence) if layer is not None and layer in there]
+
+    def begin(self, result: "Result") -> None:
+        """Mark what shows an earlier run over the plane, or another reading of the image."""
+        for layer in self.all():
+            record = layer.metadata[RECORD]
+            if record["plane"] == list(result.source.index) or record["level"] != result.source.level:
+                mark(layer)
+
+    def finish(self) -> None:
+        """Take away what is of an earlier run."""
+        remove(self._viewer, *(layer for layer in self.all() if is_marked(layer)))
+
+    def show_changes(self, result: "Result", iteration: int, visible: bool) -> None:
+        """Draw, or hide, the pixels that flipped at an iteration."""
+        there = self.changes is not None and self.changes in self._viewer.layers
+        if not visible or not len(result):
+            if there and self.changes is not None:
+                set_visible(self.changes, False)
+            return
+        placement = place(self._image, result.source, result.region)
+        data = placement.lift(result.changes(iteration))
+        if self.changes is None or not there or self.changes.ndim != data.ndim:
+            remove(self._viewer, self.changes)
+            self.changes = new_labels(data, placement, f"{result.title} · changes", CHANGE_COLORS, opacity=1.0)
+            self.changes.metadata[OWNER] = self._owner
+        else:
+            write_labels(self.changes, data, placement)
+        self.changes.metadata[RECORD] = result.record(iteration)
+        add_unselected(self._viewer, self.changes)
+        set_visible(self.changes, True)
+
+    def show_confidence(self, result: "Result", iteration: int) -> Image:
+        """Show the confidence of an iteration as an Image layer."""
+        placement = place(self._image, result.source, result.region)
+        data = placement.lift(result.confidence(iteration))
+        layer = self.confidence
+        if layer is not None and layer in self._viewer.layers and layer.ndim == data.ndim:
+            layer.data = data
+            move(layer, placement)
+            unmark(layer)
+            set_visible(layer, True)
+        else:
+            layer = self.confidence = Image(
+                data,
+                metadata={OWNER: self._owner},
+                name=f"{result.title} · confidence",
+                colormap="viridis",
+                contrast_limits=(0.5, 1.0),
+                opacity=0.7,
+                **placement.transform,
+            )
+            self._viewer.add_layer(layer)
+        layer.metadata[RECORD] = result.record(iteration)
+        return layer

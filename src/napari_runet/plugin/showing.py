@@ -1,0 +1,77 @@
+"""Putting iterations on show as they come, without taking anybody away from what they do."""
+
+from typing import TYPE_CHECKING
+
+from napari.layers import Image
+
+from napari_runet.plugin.layers import results_of
+from napari_runet.plugin.plane_correction import correction_of
+from napari_runet.plugin.result_layers import ResultLayers
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Layer
+
+    from napari_runet.plugin.choices import Choices
+    from napari_runet.plugin.results import Result
+    from napari_runet.plugin.session import Session
+    from napari_runet.plugin.stepping import Stepping
+
+
+class Showing:
+    """Brings the layers of an image up to date with a run over one of its planes.
+
+    Parameters
+    ----------
+    viewer, session, choices, stepping
+        Where layers are, the state to be kept up to date, what tells the plane on show, and what shows iterations.
+    """
+
+    def __init__(self, viewer: "ViewerModel", session: "Session", choices: "Choices", stepping: "Stepping") -> None:
+        self._viewer, self._session, self._choices, self._stepping = viewer, session, choices, stepping
+        self._selected: Layer | None = None
+
+    def begin(self) -> None:
+        """The button was pressed: what is selected now may give way to masks."""
+        active = self._viewer.layers.selection.active
+        self._selected = active if isinstance(active, Image) or self._stepping.owner_of(active) else None
+
+    def layers_for(self, image: Image, result: "Result") -> ResultLayers:
+        """The layers that take the run: those of the same image and model, or new ones."""
+        # as it is now: it may have been changed while the plane was waiting
+        result.threshold = self._session.settings.threshold or result.card.threshold
+        layers = results_of(self._viewer, image, result.card.id)
+        if layers is None:
+            return ResultLayers(self._viewer, image, result)
+        layers.begin(result)
+        return layers
+
+    def show(self, layers: ResultLayers, result: "Result") -> None:
+        """Put the newest iteration on show, and select it unless somebody has turned to another layer.
+
+        Raises
+        ------
+        OSError
+            When there is no room for the masks.
+        """
+        index = self._choices.plane_on_show(layers.image)
+        if index is not None and len(index) == len(layers.index):
+            layers.index = index
+        if result.source.index != layers.index:
+            layers.receive(result)
+            return
+        follow, iteration = self._may_select(layers), len(result)
+        if self._session.image is layers.image:
+            self._session.results = layers
+            self._stepping.show(iteration, select=False)
+        else:
+            layers.show(iteration)
+        if follow:
+            self._selected = self._viewer.layers.selection.active = layers.iterations[iteration]
+
+    def _may_select(self, layers: ResultLayers) -> bool:
+        """Whether what is selected belongs to the image, or was selected at the beginning, and nobody paints on it."""
+        active = self._viewer.layers.selection.active
+        if correction_of(active) is not None:
+            return False
+        return active is None or active is layers.image or active in layers or active is self._selected
