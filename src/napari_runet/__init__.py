@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from napari_runet.corrections.correction_set import CorrectionSet as CorrectionSet
     from napari_runet.images.prediction import Prediction as Prediction
     from napari_runet.inference.many_files import segment_files as segment_files
+    from napari_runet.inference.planes import segment_planes as segment_planes
     from napari_runet.inference.segmenter import load_model as load_model
     from napari_runet.inference.segmenter import segment as segment
     from napari_runet.models.card import ModelCard as ModelCard
@@ -27,6 +28,7 @@ _HOME_OF = {
     "load_model": "napari_runet.inference.segmenter",
     "segment": "napari_runet.inference.segmenter",
     "segment_files": "napari_runet.inference.many_files",
+    "segment_planes": "napari_runet.inference.planes",
     "ModelCard": "napari_runet.models.card",
     "ModelStore": "napari_runet.models.store",
     "doubtful_places": "napari_runet.reviewing.places",

@@ -26,6 +26,9 @@ def segment(
     rescale: Rescale = True,
     flips: Flips = False,
     scales: Scales = False,
+    follow_time: Annotated[
+        bool, typer.Option("--follow-time", help="In movies, begin each frame from the mask of the frame before.")
+    ] = False,
     file_format: Annotated[str, typer.Option("--format", help="tif or png.")] = "tif",
     all_iterations: Annotated[bool, typer.Option("--all-iterations", help="A mask for each iteration too.")] = False,
     probabilities: Annotated[bool, typer.Option("--probabilities", help="Write probabilities too.")] = False,
@@ -46,6 +49,7 @@ def segment(
                 "rescale": rescale,
                 "flips": flips,
                 "scales": scales,
+                "follow_time": follow_time,
             }
         )
     from napari_runet.batch.output import Output

@@ -56,6 +56,19 @@ class SegmentationSettings(BaseModel):
         title="Average over scales",
         description="Also look at the image at 0.75 and 1.33 times its size, and average: about three times the work.",
     )
+    follow_time: bool = Field(
+        default=False,
+        title="Follow time",
+        description="In a movie, begin each frame from the mask of the frame before, which needs fewer iterations; "
+        "anew where the scene cuts.",
+    )
+    follow_iterations: int = Field(
+        default=1,
+        ge=1,
+        le=MAX_ITERATIONS,
+        title="Iterations going on",
+        description="How many iterations a frame gets that goes on from the frame before.",
+    )
 
 
 class FineTuningSettings(BaseModel):

@@ -13,7 +13,9 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
+import napari_runet
 from napari_runet.cli import app
+from napari_runet.images.drawn import draw_moving_hand
 from napari_runet.models.card import ClassInfo, ModelCard, NetworkConfig
 from napari_runet.models.weights import save_network
 from napari_runet.networks import build
@@ -162,6 +164,19 @@ def test_segment_takes_folders_and_stacks_and_goes_on_where_it_was(model, image,
     assert again.exit_code == 0 and "Segmented 1 of 2" in again.stdout
     assert tifffile.imread(folder / "masks" / "s.tif").shape == (40, 50)
     assert "Segmented 2 of 2" in call(*arguments, "--axes", "cyx", "--overwrite").stdout
+
+
+def test_segment_follows_time_in_a_movie(model, tmp_path):
+    movie = draw_moving_hand(1, 130, 3)[0]
+    tifffile.imwrite(tmp_path / "m.tif", movie, photometric="rgb", metadata={"axes": "TYXS"})
+    result = call("segment", tmp_path / "m.tif", "--model", "tiny", "--output", tmp_path / "out", "--follow-time")
+    assert result.exit_code == 0, result.stderr
+    written = tifffile.imread(tmp_path / "out" / "m.tif")
+    followed = [p.labels[-1] for p in napari_runet.segment_planes(movie, "tiny", axes="TYXC", follow_time=True)]
+    np.testing.assert_array_equal(written, followed)
+    # without it the masks are others, and the finished ones are not taken for them
+    again = call("segment", tmp_path / "m.tif", "--model", "tiny", "--output", tmp_path / "out")
+    assert "Segmented 1 of 1" in again.stdout, again.stdout + again.stderr
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root to become another user")

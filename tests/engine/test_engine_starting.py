@@ -7,6 +7,7 @@ import numpy as np
 import napari_runet
 from napari_runet.engine.messages import Finished, IterationDone
 from napari_runet.engine.requests import PlaneStart
+from napari_runet.images.drawn import draw_moving_hand
 from napari_runet.images.image_input import ImageInput
 from napari_runet.images.normalisation import measure_range
 from napari_runet.images.thresholding import quantise
@@ -52,3 +53,22 @@ def test_a_part_of_a_plane_goes_on_as_in_this_process(listen, tiny_model, photog
         np.testing.assert_allclose(found.astype(int), np.rint(255 * foreground).astype(int), atol=1)
         np.testing.assert_array_equal(found[0][pinned[box] == 1], 255)
         np.testing.assert_array_equal(found[0][pinned[box] == 0], 0)
+
+
+def test_frames_of_a_movie_go_on_as_in_this_process(listen, tiny_model):
+    movie = draw_moving_hand(1, 130, 3)[0]
+    model = napari_runet.load_model(tiny_model, device="cpu")
+    expected = list(napari_runet.segment_planes(movie, model, follow_time=True, follow_iterations=2))
+
+    engine = listen()
+    settings = SegmentationSettings(device="cpu", follow_time=True, follow_iterations=2)
+    for frame, prediction in zip(movie, expected, strict=True):
+        request = engine.client.segment(frame, folder=tiny_model, name="frame", settings=settings, chain="movie")
+        finished = engine.wait_for(Finished, request_id=request)
+        done = [event for event in engine.seen if isinstance(event, IterationDone) and event.id == request]
+        assert finished.iterations == len(done) == len(prediction.foreground)
+        assert finished.goes_on == (len(done) == 2)
+        found = engine.client.read(done[-1].foreground).astype(int)
+        assert abs(found - quantise(prediction.foreground[-1])).max() <= 1  # another number of threads
+    alone = engine.client.segment(movie[2], folder=tiny_model, name="frame", settings=settings)
+    assert not engine.wait_for(Finished, request_id=alone).goes_on

@@ -1,10 +1,12 @@
 """Drawn pictures: the same for the same seed, of the size asked for, and with truths that look like the thing."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from scipy import ndimage
 
-from napari_runet.images.drawn import draw_aerial, draw_fundus, draw_hand
+from napari_runet.images.drawn import draw_aerial, draw_fundus, draw_hand, draw_moving_hand
 from napari_runet.images.drawn.texture import noise
 
 DRAWERS = {"fundus": draw_fundus, "aerial": draw_aerial, "hand": draw_hand}
@@ -105,3 +107,14 @@ def test_noise_is_standardised_and_as_coarse_as_asked(grain, octaves):
     assert abs(field.mean()) < 1e-9 and field.std() == pytest.approx(1)
     neighbour = (field[:, 1:] * field[:, :-1]).mean()
     assert neighbour > 0.9 if grain > 10 else neighbour < 0.7
+
+
+def test_a_movie_moves_a_little_from_frame_to_frame_and_cuts_between_scenes():
+    movie, truth = draw_moving_hand(3, 200, 12, scenes=2)
+    assert movie.shape == (12, 200, 200, 3) and truth.shape == (12, 200, 200)
+    np.testing.assert_array_equal(movie[:2], draw_moving_hand(3, 200, 12, scenes=2)[0][:2])
+    assert all(0.05 < mask.mean() < 0.3 for mask in truth)
+    kept = [(a & b).sum() / (a | b).sum() for a, b in pairwise(truth)]
+    assert kept[5] < 0.6 and min(kept[:5] + kept[6:]) > 0.55 and max(kept) < 0.99
+    skin = movie[truth > 0].astype(float)
+    assert (skin[:, 0] > skin[:, 2]).mean() > 0.95  # the truth lies on the hand

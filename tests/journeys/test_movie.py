@@ -14,7 +14,7 @@ from qtpy.QtTest import QTest
 from napari_runet.images.drawn import draw_hand
 from napari_runet.models.store import HOME_VARIABLE
 
-PATIENCE_MS = 120_000
+PATIENCE_MS = 300_000
 FRAMES = 20
 
 

@@ -19,7 +19,7 @@ from qtpy.QtWidgets import QAbstractButton, QApplication, QComboBox, QLabel, QSl
 from napari_runet.models.store import HOME_VARIABLE
 from napari_runet.plugin.layers import EARLIER, RECORD
 
-PATIENCE_MS = 90_000
+PATIENCE_MS = 300_000
 """Long enough for importing torch on a busy machine; nothing is timed."""
 
 

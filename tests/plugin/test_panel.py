@@ -18,7 +18,7 @@ from napari_runet.plugin.options_section import bounds
 from napari_runet.plugin.panel import Panel
 from napari_runet.plugin.segment_section import time_left
 
-PATIENCE_MS = 90_000
+PATIENCE_MS = 300_000
 
 
 @pytest.fixture

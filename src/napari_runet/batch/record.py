@@ -32,6 +32,7 @@ class How(_Frozen):
     format: str
     all_iterations: bool
     probabilities: bool
+    follow_iterations: int = Field(default=0, description="0 where frames do not go on from the frame before.")
 
     @classmethod
     def of(cls, card: ModelCard, settings: SegmentationSettings, output: Output) -> "How":
@@ -51,6 +52,7 @@ class How(_Frozen):
             format=output.format,
             all_iterations=output.all_iterations,
             probabilities=output.probabilities,
+            follow_iterations=settings.follow_iterations if settings.follow_time else 0,
         )
 
 

@@ -118,6 +118,7 @@ class EngineClient:
         settings: SegmentationSettings,
         region: Region | None = None,
         start: PlaneStart | None = None,
+        chain: str = "",
     ) -> str:
         """Segment one plane.
 
@@ -137,6 +138,8 @@ class EngineClient:
             Box to segment, the whole plane when None; where its mask is False the result is 0.
         start
             What to begin from; `plane` is then the part of the image that it covers.
+        chain
+            Names the movie whose next frame this is, where each frame shall go on from the one before.
 
         Returns
         -------
@@ -146,7 +149,15 @@ class EngineClient:
 
         def write(private: Path) -> Request:
             return write_segment_request(
-                private, request_id, plane, folder=folder, name=name, settings=settings, region=region, start=start
+                private,
+                request_id,
+                plane,
+                folder=folder,
+                name=name,
+                settings=settings,
+                region=region,
+                start=start,
+                chain=chain,
             )
 
         return self._open_request(request_id, partial(self._write_and_send, request_id, write, name))

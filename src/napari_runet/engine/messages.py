@@ -62,7 +62,10 @@ class Intensities(Message):
 
 
 class SegmentRequest(Message):
-    """Segment one plane, or a part of one, given as (Y, X, C)."""
+    """Segment one plane, or a part of one, given as (Y, X, C).
+
+    Requests of one `chain` are for frames that follow one another in time; empty for a plane by itself.
+    """
 
     kind: Literal["segment"] = "segment"
     id: str
@@ -73,6 +76,7 @@ class SegmentRequest(Message):
     region: RegionBox | None = None
     start: StartFiles | None = None
     intensities: Intensities | None = None
+    chain: str = ""
 
 
 class SegmentFileRequest(Message):
@@ -178,7 +182,7 @@ class IterationDone(Message):
 
 
 class Finished(Message):
-    """A segmentation is complete."""
+    """A segmentation is complete; `goes_on` when it began from the mask of the frame before."""
 
     kind: Literal["finished"] = "finished"
     id: str
@@ -188,6 +192,7 @@ class Finished(Message):
     model_sha256: str
     device: str
     seconds: float
+    goes_on: bool = False
 
 
 class FileProgress(Message):

@@ -62,6 +62,7 @@ def write_segment_request(
     settings: SegmentationSettings,
     region: Region | None,
     start: PlaneStart | None = None,
+    chain: str = "",
 ) -> SegmentRequest:
     """Read the plane, write it and the region's mask to files of `private`, and make the request.
 
@@ -86,6 +87,7 @@ def write_segment_request(
         region=None if region is None else _box(private, request_id, region),
         start=None if start is None else _start_files(private, request_id, start),
         intensities=None if start is None else _intensities(start.intensities()),
+        chain=chain,
     )
 
 

@@ -26,6 +26,7 @@ from napari_runet.images.image_input import ImageError, ImageInput, Region
 from napari_runet.images.normalisation import IntensityRange
 from napari_runet.images.thresholding import labels_from
 from napari_runet.inference.devices import choose_device
+from napari_runet.inference.following import Movies
 from napari_runet.inference.segmenter import LoadedModel, iterate, place
 from napari_runet.inference.starting import Start
 from napari_runet.io.scratch import forget_pages
@@ -118,8 +119,10 @@ def load_model(channel: Channel, models: ModelCache, request: LoadModelRequest) 
     )
 
 
-def segment(channel: Channel, models: ModelCache, request: SegmentRequest) -> None:
+def segment(channel: Channel, models: ModelCache, movies: Movies, request: SegmentRequest) -> None:
     """Segment a plane; each iteration is written to a file and told as soon as it is computed.
+
+    A frame of a movie that is followed goes on from the one before.
 
     Raises
     ------
@@ -134,12 +137,16 @@ def segment(channel: Channel, models: ModelCache, request: SegmentRequest) -> No
     image = ImageInput.from_array(read_array(request.image), axes=Axes("YXC"), name=request.name)
     region = None if request.region is None else read_region(request.region, image)
     iterations = settings.iterations or model.card.iterations
+    start, intensities = read_request_start(request)
+    follower = movies.follower(request.chain, model.card, settings)
+    if follower is not None:
+        start, iterations = follower.begin(image, region=region)
+        settings = settings.model_copy(update={"iterations": iterations})
     threshold = settings.threshold or model.card.threshold
     mask = None if region is None else region.mask
     previous: npt.NDArray[np.uint8] | None = None
     run = uuid.uuid4().hex[:8]  # a request that is sent again after a restart writes files of its own
     report = ProgressReport(channel, request.id, iterations)
-    start, intensities = read_request_start(request)
     for step in iterate(
         image, model, settings, region=region, start=start, intensities=intensities, quantised=True, report=report
     ):
@@ -157,6 +164,8 @@ def segment(channel: Channel, models: ModelCache, request: SegmentRequest) -> No
             )
         )
         previous = step.foreground
+    if follower is not None:
+        follower.end(step.foreground)
     channel.send(
         Finished(
             id=request.id,
@@ -166,6 +175,7 @@ def segment(channel: Channel, models: ModelCache, request: SegmentRequest) -> No
             model_sha256=model.card.sha256,
             device=model.device.name,
             seconds=time.monotonic() - begin,
+            goes_on=follower is not None and start is not None,
         )
     )
 

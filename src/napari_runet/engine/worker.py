@@ -111,12 +111,13 @@ def answer(channel: RequestChannel, handlers: Mapping[type, Handler], request: R
 def make_handlers(channel: RequestChannel) -> dict[type, Handler]:
     """What the worker can do, by type of request; imports torch's side."""
     from napari_runet.engine import fine_tuning, segmenting, segmenting_files
+    from napari_runet.inference.following import Movies
 
-    models = segmenting.ModelCache()
+    models, movies = segmenting.ModelCache(), Movies()
     return {
         LoadModelRequest: lambda request: segmenting.load_model(channel, models, request),
-        SegmentRequest: lambda request: segmenting.segment(channel, models, request),
         SegmentFileRequest: lambda request: segmenting_files.segment_file(channel, models, request),
+        SegmentRequest: lambda request: segmenting.segment(channel, models, movies, request),
         FineTuneRequest: lambda request: fine_tuning.fine_tune(channel, models, request),
     }
 

@@ -28,6 +28,7 @@ def segment_files(
     iterations: int | None = None,
     threshold: float | None = None,
     tile_size: int | None = None,
+    follow_time: bool = False,
     file_format: str = "tif",
     all_iterations: bool = False,
     probabilities: bool = False,
@@ -53,6 +54,8 @@ def segment_files(
         What the dimensions of stacks are, such as ``"TYX"``, where their files do not say.
     iterations, threshold, tile_size
         By default what the model's card recommends.
+    follow_time
+        In movies, begin each frame from the mask of the frame before; anew where the scene cuts.
     file_format
         ``"tif"`` or ``"png"``.
     all_iterations, probabilities
@@ -74,7 +77,9 @@ def segment_files(
     ModelError, DeviceError
         As `load_model` does.
     """
-    settings = SegmentationSettings(iterations=iterations, threshold=threshold, tile_size=tile_size)
+    settings = SegmentationSettings(
+        iterations=iterations, threshold=threshold, tile_size=tile_size, follow_time=follow_time
+    )
     loaded = model if isinstance(model, LoadedModel) else load_model(model)
     written = Output(
         folder=Path(output), format=file_format, all_iterations=all_iterations, probabilities=probabilities

@@ -10,7 +10,8 @@ import numpy.typing as npt
 from napari_runet.batch.record import Job
 from napari_runet.images.image_input import ImageError, ImageInput
 from napari_runet.images.prediction import Prediction
-from napari_runet.inference.segmenter import LoadedModel, iterate
+from napari_runet.inference.planes import StackSegmenter
+from napari_runet.inference.segmenter import LoadedModel
 from napari_runet.io.masks import write_mask, write_probabilities, write_stack
 
 
@@ -146,6 +147,7 @@ def segment_stack(
         When there is no room for the masks.
     """
     masks = StackMasks(job, image, len(model.card.classes) - 1, scratch)
+    stack = StackSegmenter(image, model, job.settings)
     iterations = job.how.iterations
     for number, index in enumerate(np.ndindex(masks.stack)):
 
@@ -153,10 +155,11 @@ def segment_stack(
             progress((number + (iteration - 1 + done / tiles) / iterations) / masks.planes)
 
         try:
-            quantised = not job.output.probabilities
-            for step in iterate(image, model, job.settings, index=index, quantised=quantised, report=report):
+            for step in stack.iterate(index, report, quantised=not job.output.probabilities):
                 prediction = Prediction(step.foreground[None], job.how.threshold, model.card.id, model.card.sha256)
                 masks.add(step.number, prediction)
+            for iteration in range(step.number + 1, iterations + 1):  # a frame that goes on has fewer
+                masks.add(iteration, prediction)
         except ImageError as error:
             if masks.planes == 1:
                 raise

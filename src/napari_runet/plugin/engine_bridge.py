@@ -73,13 +73,16 @@ class EngineBridge(QObject):
         name: str,
         settings: "SegmentationSettings",
         region: "Region | None",
+        chain: str = "",
         keep: "Keep" = keep,
     ) -> str:
         """Have one plane segmented; see `EngineClient.segment`.
 
         `keep` makes of the probabilities in a mapped file what `told` hands on; called on the client's thread.
         """
-        request_id = self.start().segment(plane, folder=folder, name=name, settings=settings, region=region)
+        request_id = self.start().segment(
+            plane, folder=folder, name=name, settings=settings, region=region, chain=chain
+        )
         self._keeping[request_id] = keep
         return request_id
 

@@ -1,5 +1,6 @@
 """From a press of the button to the planes that are meant by it."""
 
+import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from weakref import WeakSet
@@ -69,7 +70,21 @@ class Planning:
         sources = [replace(source, index=index) for index in planes]
         if self._session.region == "shapes" and len(sources) > 1:
             sources = self._with_shapes(image, sources)
-        return [PlaneJob(image, plane, self._region(image, plane)) for plane in sources]
+        if not self._session.settings.follow_time or "T" not in letters or len(sources) == 1:
+            return [PlaneJob(image, plane, self._region(image, plane)) for plane in sources]
+        return self._in_time(image, sources, letters.index("T"))
+
+    def _in_time(self, image: "Image", sources: "list[Source]", time: int) -> list[PlaneJob]:
+        """Frames in the order of time; of a movie of stacks, each plane by itself."""
+        press = uuid.uuid4().hex
+
+        def line(source: "Source") -> tuple[int, ...]:
+            return source.index[:time] + source.index[time + 1 :]
+
+        ordered = sorted(sources, key=lambda source: (line(source), source.index[time]))
+        return [
+            PlaneJob(image, source, self._region(image, source), f"{press}-{line(source)}") for source in ordered
+        ]
 
     def _with_shapes(self, image: "Image", sources: "list[Source]") -> "list[Source]":
         """The planes on which something is enclosed."""

@@ -54,8 +54,8 @@ class Result:
         From which probability on a pixel is foreground; may be changed at any time.
     press
         Names the press of the button, which may have segmented many planes.
-    device
-        Where it ran.
+    device, goes_on
+        Where it ran, and whether it began from the mask of the frame before.
     """
 
     image_name: str
@@ -66,6 +66,7 @@ class Result:
     threshold: float
     press: str = ""
     device: str = ""
+    goes_on: bool = False
     state: RunState = "running"
     iterations: list[IterationResult] = field(default_factory=list)
     _counts: dict[tuple[int, float], int] = field(default_factory=dict)

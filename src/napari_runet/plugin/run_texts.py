@@ -40,5 +40,6 @@ def plane_text(results: "ResultLayers | None") -> str:
     if count == 0:
         return f"{plane} has not been segmented."
     iterations = f"{count} iteration{'s' if count != 1 else ''}"
+    before = ", going on from the frame before" if result.goes_on else ""
     earlier = ", of an earlier run" if result.press != results.latest.press else ""
-    return f"{plane}: {iterations}{earlier}."
+    return f"{plane}: {iterations}{before}{earlier}."

@@ -7,6 +7,7 @@ from qtpy.QtWidgets import QCheckBox, QFormLayout, QHBoxLayout, QLabel, QSpinBox
 from napari_runet.images.axes import name_planes
 from napari_runet.plugin.plane_queue import PlaneScope
 from napari_runet.plugin.widgets import SPACING, combo_box, fill, quiet
+from napari_runet.settings import SegmentationSettings
 
 if TYPE_CHECKING:
     from napari_runet.images.axes import Axes
@@ -32,6 +33,10 @@ class StackSection(QWidget):
             "Segment the plane on show as soon as it is reached, and let go of what is no longer on show."
         )
         self.live.toggled.connect(lambda checked: setattr(session, "live", checked))
+        field = SegmentationSettings.model_fields["follow_time"]
+        self.follow = QCheckBox(field.title or "")
+        self.follow.setToolTip(field.description or "")
+        self.follow.toggled.connect(self._follow_time)
         self._form = QFormLayout(self)
         self._form.setContentsMargins(0, 0, 0, 0)
         self._form.setSpacing(SPACING)
@@ -39,10 +44,11 @@ class StackSection(QWidget):
         self._form.addRow("Planes", self.scope)
         for letter, row in self.ranges.items():
             self._form.addRow(_WORDS[letter], row)
+        self._form.addRow(self.follow)
         self._form.addRow(self.live)
         self._shown: object = ()
         events = session.events
-        for event in (events.source, events.scope, events.plane_ranges, events.live, events.region):
+        for event in (events.source, events.scope, events.plane_ranges, events.live, events.region, events.settings):
             event.connect(self.refresh)
         self.refresh()
 
@@ -55,7 +61,8 @@ class StackSection(QWidget):
             self._shown = ()
             return
         axes, lengths = source.input.axes, _lengths(source)
-        now = (axes, lengths, session.scope, dict(session.plane_ranges), session.live, session.region)
+        follows = session.settings.follow_time
+        now = (axes, lengths, session.scope, dict(session.plane_ranges), session.live, session.region, follows)
         if now == self._shown:  # only scrolled
             return
         self._shown = now
@@ -64,9 +71,14 @@ class StackSection(QWidget):
             self._form.setRowVisible(row, session.scope == "range" and letter in lengths)
             if letter in lengths:
                 row.show_range(lengths[letter])
-        with quiet(self.live):
+        self._form.setRowVisible(self.follow, "T" in lengths and session.scope != "shown")
+        with quiet(self.live, self.follow):
             self.live.setChecked(session.live)
+            self.follow.setChecked(follows)
         self.live.setEnabled(session.region == "whole")
+
+    def _follow_time(self, checked: bool) -> None:
+        self._session.settings = self._session.settings.model_copy(update={"follow_time": checked})
 
 
 class _RangeRow(QWidget):

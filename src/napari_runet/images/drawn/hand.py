@@ -120,6 +120,12 @@ def draw_hand(seed: int = 0, size: int = 1024, scale: float = 1.0) -> tuple[Byte
     return developed(image * light[..., np.newaxis], rng, 0.8, 2.5), truth.astype(np.uint8)
 
 
+def draw_hand_alone(rng: np.random.Generator, size: int, scale: float) -> tuple[Floats, Floats]:
+    """The colours of a hand, (size, size, 3) in 0..255, and where it is, (size, size) of 0 and 1."""
+    height, nails, creases = _hand(rng, size, scale)
+    return _skin(rng, height, nails, creases), (height > 0).astype(float)
+
+
 def _hand(rng: np.random.Generator, size: int, scale: float) -> tuple[Floats, Floats, Floats]:
     """Height above the desk in pixels (0 outside), nails and creases as shares 0 to 1."""
     side = 1 if rng.random() < 0.5 else -1
