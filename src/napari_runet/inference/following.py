@@ -51,7 +51,7 @@ class TimeFollower:
         return (Start(foreground=mask), self._going_on) if goes_on else (None, self._anew)
 
     def end(self, foreground: npt.NDArray[Any]) -> None:
-        """The frame's last iteration, (K, Y, X) probabilities as float32 or uint8; where this is not told, the next frame begins anew."""
+        """The frame's last iteration, (K, Y, X) as float32 or uint8; where it is not told, the next one begins anew."""
         self._mask = foreground
 
 
