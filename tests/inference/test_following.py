@@ -9,6 +9,7 @@ import torch
 from napari_runet.images.drawn import draw_moving_hand
 from napari_runet.images.image_input import ImageError, ImageInput, Region
 from napari_runet.inference.devices import choose_device
+from napari_runet.images.thresholding import quantise
 from napari_runet.inference.following import TimeFollower, coarse_picture, is_cut
 from napari_runet.inference.iterations import iterate_plane
 from napari_runet.inference.planes import segment_planes
@@ -66,7 +67,7 @@ def test_a_frame_goes_on_from_the_mask_of_the_one_before_and_anew_at_a_cut(
     assert [len(prediction.foreground) for prediction in found] == ([3] + [2] * (CUT_AT - 1)) * 2
     for frame in (0, CUT_AT):
         np.testing.assert_array_equal(found[frame].foreground, segment(movie[frame], model).foreground)
-    start = Start(foreground=found[0].foreground[-1])
+    start = Start(foreground=quantise(found[0].foreground[-1]))
     expected = iterate_plane(
         model.card,
         model.network,
@@ -97,7 +98,7 @@ def test_each_plane_of_a_movie_of_stacks_has_its_own_past(model: LoadedModel, mo
 
 
 def test_what_was_not_finished_is_not_gone_on_from(model: LoadedModel, movie: np.ndarray) -> None:
-    image, mask = ImageInput.from_array(movie), np.zeros((1, 130, 130), np.float32)
+    image, mask = ImageInput.from_array(movie), np.zeros((1, 130, 130), np.uint8)
     follower = TimeFollower(model.card, SegmentationSettings(iterations=5, follow_iterations=9))
     assert follower.begin(image, (0,)) == (None, 5)
     assert follower.begin(image, (1,)) == (None, 5)

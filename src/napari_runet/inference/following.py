@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_runet.images.image_input import ImageInput, Region
+from napari_runet.images.thresholding import quantise
 from napari_runet.inference.starting import Start
 from napari_runet.models.card import ModelCard
 from napari_runet.settings import SegmentationSettings
@@ -52,7 +53,8 @@ class TimeFollower:
 
     def end(self, foreground: npt.NDArray[Any]) -> None:
         """The frame's last iteration, (K, Y, X) as float32 or uint8; where it is not told, the next one begins anew."""
-        self._mask = foreground
+        # always as uint8, so that a frame does not depend on what the caller wants the masks as
+        self._mask = foreground if foreground.dtype == np.uint8 else quantise(foreground)
 
 
 class Movies:
