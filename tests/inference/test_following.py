@@ -8,8 +8,8 @@ import torch
 
 from napari_runet.images.drawn import draw_moving_hand
 from napari_runet.images.image_input import ImageError, ImageInput, Region
-from napari_runet.inference.devices import choose_device
 from napari_runet.images.thresholding import quantise
+from napari_runet.inference.devices import choose_device
 from napari_runet.inference.following import TimeFollower, coarse_picture, is_cut
 from napari_runet.inference.iterations import iterate_plane
 from napari_runet.inference.planes import segment_planes
