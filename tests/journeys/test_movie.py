@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from _canvas import click, drag, picture, press, window
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 
 from napari_runet.images.drawn import draw_hand
@@ -102,7 +102,9 @@ def test_a_movie_is_segmented_while_a_person_scrolls_and_paints(
 
     # as one scrolls: with another setting the frame on show is done again, and only that
     panel.options_section.iterations.setValue(2)
-    click(panel.stack_section.live)
+    live = panel.stack_section.live
+    QTest.mouseClick(live, Qt.MouseButton.LeftButton, pos=QPoint(10, live.height() // 2))
+    assert session.live
     qtbot.waitUntil(lambda: len(results.planes[8,]) == 2, timeout=PATIENCE_MS)
     press(viewer, Qt.Key.Key_Left)
     qtbot.waitUntil(lambda: len(results.planes[7,]) == 2, timeout=PATIENCE_MS)

@@ -109,6 +109,28 @@ def test_a_range_cancelled_and_what_is_left(viewer: Any, qtbot: Any, movie: np.n
     assert panel.iterations_section.confidence.isEnabled()
 
 
+def test_following_time(viewer: Any, qtbot: Any, movie: np.ndarray) -> None:
+    quiet = np.repeat(movie[:1], 4, axis=0)
+    viewer.add_image(np.concatenate([quiet, 255 - quiet[:2]]), name="movie", rgb=True)
+    panel = panel_with(viewer)
+    section = panel.stack_section
+    assert section.follow.isHidden()  # of one frame there is nothing to follow
+    choose_scope(panel, "all")
+    assert not section.follow.isHidden()
+    section.follow.click()
+    assert panel.session.settings.follow_time
+    segment(qtbot, panel)
+    planes = panel.session.results.planes
+    assert [(index[0], len(result), result.goes_on) for index, result in planes.items()] == [
+        (0, 3, False), (1, 1, True), (2, 1, True), (3, 1, True), (4, 3, False), (5, 1, True)
+    ]  # fmt: skip
+    for layer in panel.session.results.iterations.values():  # one iteration is what there is at each
+        np.testing.assert_array_equal(layer.data[1], planes[1,].labels(1))
+    viewer.dims.set_current_step(0, 1)
+    assert panel.iterations_section.plane.text() == "Frame 2: 1 iteration, going on from the frame before."
+    assert panel.iterations_section.count.text() == "3 of 3"
+
+
 def test_segmenting_as_one_scrolls(viewer: Any, qtbot: Any, movie: np.ndarray) -> None:
     viewer.add_image(movie, name="movie", rgb=True)
     viewer.dims.set_current_step(0, 0)

@@ -15,8 +15,8 @@ _BLOCKS = 16
 CUT = 0.15
 """One less the correlation of two frames' coarse pictures, from which on they are of two scenes.
 
-Measured by ``benchmarks/follow_time.py``: at most 0.07 within drawn scenes that move three times as fast as a hand
-does, and 0.28 and more where they cut.
+On drawn movies it is at most 0.08 within scenes that move three times as fast as a hand does, and 0.28 and more where
+they cut.
 """
 
 

@@ -121,7 +121,7 @@ class ResultLayers:
         self.of_plane.begin(result)
 
     def receive(self, result: Result) -> None:
-        """Take up the newest iteration of a run over a plane that is not on show, where there are layers for it."""
+        """Take up the newest iteration of a run over a plane of a stack, in all layers that have nothing newer."""
         last, index = len(result), result.source.index
         there = [number for number, layer in self.iterations.items() if layer in self._viewer.layers]
         if last not in self.iterations or not there:

@@ -57,10 +57,12 @@ class Showing:
         index = self._choices.plane_on_show(layers.image)
         if index is not None and len(index) == len(layers.index):
             layers.index = index
-        if result.source.index != layers.index:
+        if layers.is_stack:
             layers.receive(result)
+        if result.source.index != layers.index:
             return
-        follow, iteration = self._may_select(layers), len(result)
+        # of a stack the last layer shows what is newest of each plane
+        follow, iteration = self._may_select(layers), layers.count
         if self._session.image is layers.image:
             self._session.results = layers
             self._stepping.show(iteration, select=False)
