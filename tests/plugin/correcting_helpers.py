@@ -55,20 +55,23 @@ def dock(viewer, show=False) -> Panel:
 
 
 def predict(panel: Panel, image, mask, card, run="run 1"):
-    """Put a prediction of one iteration on show, as if a model had made it."""
+    """Put a prediction on show, as if a model had made it: of one iteration (Y, X), or of several, (T, Y, X)."""
     from napari_runet.plugin.layers import results_of
     from napari_runet.plugin.result_layers import ResultLayers
 
     source = read_layer(image, panel._viewer.dims.point)
     result = Result(image.name, card, run, source, None, 0.5, state="complete")
-    result.iterations.append(IterationResult((np.asarray(mask) * 255).astype(np.uint8)[np.newaxis], 0.9))
+    masks = np.asarray(mask)
+    for plane in masks if masks.ndim == 3 else [masks]:
+        result.iterations.append(IterationResult((plane * 255).astype(np.uint8)[np.newaxis], 0.9))
     results = results_of(panel._viewer, image)
     if results is None:
         results = ResultLayers(panel._viewer, image, result)
     else:
         results.begin(result)
-    results.update(1)
+    last = len(result)
+    results.update(last)
     panel.session.results = results
-    panel.stepping.show(1, select=False)
+    panel.stepping.show(last, select=False)
     panel.session.revision += 1
-    return SimpleNamespace(results=results, layer=results.iterations[1])
+    return SimpleNamespace(results=results, layer=results.iterations[last])

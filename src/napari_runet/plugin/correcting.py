@@ -133,6 +133,15 @@ class Correcting:
 
     # What is known
 
+    def known(self, image: "Image", source: "Source") -> "npt.NDArray[np.bool_] | None":
+        """(Y, X) bool: what people have set on a plane of an image, also earlier; None for nothing."""
+        ours, key = self._images.get(image), plane_key(source)
+        if ours is None:
+            return None
+        plane = ours.planes.get(key)
+        known = plane.known if plane is not None else ours.found.get(key)
+        return None if known is None else known.flags != 0
+
     def corrected_planes(self) -> list[PlaneCorrection]:
         """All planes of the viewer's images in which something is known."""
         planes = [

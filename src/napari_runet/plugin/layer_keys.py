@@ -25,6 +25,8 @@ class LayerKeys:
         Do what the keys of a correction layer ask for.
     stepping_actions
         What the keys of an iteration layer do.
+    anywhere
+        What keys do on both.
     """
 
     def __init__(
@@ -34,14 +36,16 @@ class LayerKeys:
         correcting: "Correcting",
         bridging: "Bridging",
         stepping_actions: keys.Actions,
+        anywhere: keys.Actions,
     ) -> None:
         self._session, self._stepping, self._correcting = session, stepping, correcting
         self._bridging = bridging
-        self._stepping_actions = stepping_actions
+        self._stepping_actions = {**stepping_actions, **anywhere}
+        self._anywhere = anywhere
         self._bound: WeakSet[Labels] = WeakSet()
         for event in (session.events.results, session.events.revision, session.events.correction):
             event.connect(self.bind)
-        for name in (*stepping_actions, *self._correction_actions()):
+        for name in {**self._stepping_actions, **self._correction_actions()}:
             getattr(keys.key_settings().events, name).connect(self._bind_anew)
 
     def bind(self) -> None:
@@ -66,4 +70,5 @@ class LayerKeys:
             "erase": lambda: self._correcting.brush(0),
             "review": lambda: self._correcting.reviewing.review("view"),
             "bridge": self._bridging.at_mouse,
+            **self._anywhere,
         }

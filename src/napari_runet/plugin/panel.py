@@ -22,6 +22,8 @@ from napari_runet.plugin.layers import without_proxy
 from napari_runet.plugin.live import Live
 from napari_runet.plugin.mask_actions import MaskActions
 from napari_runet.plugin.model_section import ModelSection
+from napari_runet.plugin.next_places import NextPlaces
+from napari_runet.plugin.next_section import NextSection
 from napari_runet.plugin.options_section import OptionsSection
 from napari_runet.plugin.planning import Planning
 from napari_runet.plugin.running_work import RunningWork
@@ -69,21 +71,21 @@ class Panel(QWidget):
         self.masks = MaskActions(viewer, self.session, self.stepping, self)
         self.correcting = Correcting(viewer, self.session, self.choices)
         self.bridging = Bridging(viewer, self.session)
+        self.places = NextPlaces(viewer, self.session, self.correcting, self)
         self.tuning_engine = EngineBridge(self)
         self.fine_tuning = FineTuning(viewer, self.session, self.choices, self.correcting, self.tuning_engine)
         self._asking: AskBeforeClosing | None = None
         self._make_sections()
         self._lay_out()
         self.keys = LayerKeys(
-            self.session, self.stepping, self.correcting, self.bridging, self._key_actions()
+            self.session, self.stepping, self.correcting, self.bridging, self._key_actions(), self._keys_anywhere()
         )
         self._follow_viewer()
         self._follow_session()
         self.choices.list_models()
         self.choices.follow()
         self._take_theme()
-        ends = (self.correcting.close, self.engine.close, self.tuning_engine.close, self.batch_section.batching.close)
-        leave = WeakMethod(self._unfollow_viewer)
+        ends, leave = self._ends(), WeakMethod(self._unfollow_viewer)
         self.destroyed.connect(lambda: _end(leave(), *ends))
 
     # What people, and programs, do
@@ -126,6 +128,7 @@ class Panel(QWidget):
         )
         self.options_fold = Fold("Options", self.options_section)
         self.correct_section = CorrectSection(self._viewer, self.session, self.correcting, self.bridging)
+        self.next_section = NextSection(self.session, self.places)
         self.fine_tune_section = FineTuneSection(self.session, self.fine_tuning)
         self.batch_section = BatchSection(self._viewer, self.session, self.choices, self.correcting)
 
@@ -139,6 +142,7 @@ class Panel(QWidget):
             self.segment_section,
             self.options_fold,
             self.iterations_section,
+            self.next_section,
             self.correct_section,
             self.fine_tune_section,
             self.batch_section,
@@ -218,6 +222,9 @@ class Panel(QWidget):
             "changes": lambda: self.stepping.show_changes(not self.session.changes_shown),
         }
 
+    def _keys_anywhere(self) -> "Actions":
+        return {"next_place": self.places.next, "leave_place": self.places.out}
+
     # Coming and going
 
     def showEvent(self, event: "QShowEvent | None") -> None:  # noqa: N802
@@ -231,16 +238,18 @@ class Panel(QWidget):
             self._asking = AskBeforeClosing(self.session, self)
             window.installEventFilter(self._asking)
 
+    def _ends(self) -> "tuple[Callable[[], object], ...]":
+        """What ends that which goes on beside the panel."""
+        engines = self.engine.close, self.tuning_engine.close, self.batch_section.batching.close
+        return self.places.close, self.correcting.close, *engines
+
     def event(self, event: QEvent | None) -> bool:
         """End the worker when napari takes the panel out of its dock."""
         if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
             self._unfollow_viewer()
             self.segmentation.abandon()
             self.fine_tuning.abandon()
-            self.correcting.close()
-            self.engine.close()
-            self.tuning_engine.close()
-            self.batch_section.batching.close()
+            _end(*self._ends())
         return bool(super().event(event))
 
 

@@ -1,6 +1,6 @@
-"""The layers that show more about one plane: what changed at an iteration, and how confident it was."""
+"""The layers that show more about one plane: what changed at an iteration, how confident it was, how doubtful it is."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Labels
 
@@ -19,6 +19,8 @@ from napari_runet.plugin.layers import CHANGE_COLORS, OWNER, RECORD
 from napari_runet.plugin.placing import place
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     from napari.components import ViewerModel
     from napari.layers import Layer
 
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class PlaneLayers:
-    """A layer of changes and one of confidence, which lie on the plane that they were asked for.
+    """A layer of changes, one of confidence and one of uncertainty, which lie on the plane that they were asked for.
 
     Parameters
     ----------
@@ -40,11 +42,13 @@ class PlaneLayers:
         self._viewer, self._image, self._owner = viewer, image, owner
         self.changes: Labels | None = None
         self.confidence: Image | None = None
+        self.uncertainty: Image | None = None
 
     def all(self) -> "list[Layer]":
         """Those that are in the viewer."""
         there = self._viewer.layers
-        return [layer for layer in (self.changes, self.confidence) if layer is not None and layer in there]
+        layers = self.changes, self.confidence, self.uncertainty
+        return [layer for layer in layers if layer is not None and layer in there]
 
     def begin(self, result: "Result") -> None:
         """Mark what shows an earlier run over the plane, or another reading of the image."""
@@ -78,24 +82,45 @@ class PlaneLayers:
 
     def show_confidence(self, result: "Result", iteration: int) -> Image:
         """Show the confidence of an iteration as an Image layer."""
+        self.confidence = self._show_image(
+            self.confidence, result, iteration, result.confidence(iteration), "confidence",
+            colormap="viridis", contrast_limits=(0.5, 1.0),
+        )  # fmt: skip
+        return self.confidence
+
+    def show_uncertainty(self, result: "Result", score: "npt.NDArray[np.uint8] | None") -> None:
+        """Show how doubtful each pixel is, (Y, X) uint8, as an Image layer; or hide it."""
+        if score is None:
+            if self.uncertainty is not None and self.uncertainty in self._viewer.layers:
+                set_visible(self.uncertainty, False)
+            return
+        active = self._viewer.layers.selection.active
+        self.uncertainty = self._show_image(
+            self.uncertainty, result, len(result), score, "uncertainty", colormap="inferno", contrast_limits=(0, 255)
+        )
+        self._viewer.layers.selection.active = active
+
+    def _show_image(
+        self,
+        layer: Image | None,
+        result: "Result",
+        iteration: int,
+        plane: "npt.NDArray[Any]",
+        what: str,
+        **looks: Any,
+    ) -> Image:
+        """Have a layer show values of a plane; a new one where there is none that fits."""
         placement = place(self._image, result.source, result.region)
-        data = placement.lift(result.confidence(iteration))
-        layer = self.confidence
+        data = placement.lift(plane)
         if layer is not None and layer in self._viewer.layers and layer.ndim == data.ndim:
             layer.data = data
             move(layer, placement)
             unmark(layer)
             set_visible(layer, True)
         else:
-            layer = self.confidence = Image(
-                data,
-                metadata={OWNER: self._owner},
-                name=f"{result.title} · confidence",
-                colormap="viridis",
-                contrast_limits=(0.5, 1.0),
-                opacity=0.7,
-                **placement.transform,
-            )
+            name = f"{result.title} · {what}"
+            looks = {"opacity": 0.7, "metadata": {OWNER: self._owner}, **looks}
+            layer = Image(data, name=name, **looks, **placement.transform)
             self._viewer.add_layer(layer)
         layer.metadata[RECORD] = result.record(iteration)
         return layer

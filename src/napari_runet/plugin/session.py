@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from napari_runet.plugin.reading import Source
     from napari_runet.plugin.result_layers import ResultLayers
     from napari_runet.plugin.versions import CandidateModel
+    from napari_runet.reviewing.places import Place
 
 Stage = Literal["idle", "running", "cancelling"]
 NoticeKind = Literal["info", "warning", "error"]
@@ -92,6 +93,9 @@ class Session:
         What there is to say about correcting; why corrections are not being saved, empty when they are.
     recovered
         What was kept of this image from an earlier time and is not open, as a sentence; empty for nothing.
+    place, places_left, uncertainty_shown, next_notice
+        The doubtful place that the view was flown to (None for none), how many are left on the plane (None while it
+        has not been scored), whether the score is drawn, and what there is to say about it.
     tuning_settings, start_from, learn_from_earlier
         The options of fine-tuning, the model it starts from (None for the one that segments), and whether it also
         learns from images that were corrected earlier and are not open.
@@ -129,6 +133,10 @@ class Session:
     correction_notice: Notice = field(default_factory=Notice)
     journal_problem: str = ""
     recovered: str = ""
+    place: Optional["Place"] = None
+    places_left: int | None = None
+    uncertainty_shown: bool = False
+    next_notice: Notice = field(default_factory=Notice)
     tuning_settings: FineTuningSettings = field(default_factory=FineTuningSettings)
     start_from: Optional["StoredModel"] = None
     learn_from_earlier: bool = True

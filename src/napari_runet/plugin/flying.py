@@ -1,0 +1,91 @@
+"""Flying the view to a layer, and back to where it was before."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QEasingCurve, QObject, QVariantAnimation
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Layer
+
+FLIGHT_MS = 350
+MARGIN = 0.7
+"""Share of the canvas that is left around a layer: enough of its surroundings to judge it by."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Where the camera looks: the middle, in world coordinates, and canvas pixels for each world unit."""
+
+    center: tuple[float, ...]
+    zoom: float
+
+
+class Flight(QObject):
+    """Moves the camera of a viewer in two dimensions.
+
+    Parameters
+    ----------
+    viewer
+        Whose view is moved.
+    parent
+        With which it ends.
+    """
+
+    def __init__(self, viewer: "ViewerModel", parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._before: View | None = None
+        self._start = self._end = self.view
+        self._animation = QVariantAnimation(self)
+        self._animation.setDuration(FLIGHT_MS)
+        self._animation.setStartValue(0.0)
+        self._animation.setEndValue(1.0)
+        self._animation.setEasingCurve(QEasingCurve.Type.InOutCubic)
+        self._animation.valueChanged.connect(self._move)
+
+    @property
+    def view(self) -> View:
+        """What is in view now."""
+        camera = self._viewer.scene.camera
+        return View(tuple(float(value) for value in camera.center), float(camera.zoom))
+
+    @property
+    def is_flying(self) -> bool:
+        """Whether the view is on its way."""
+        return self._animation.state() == QVariantAnimation.State.Running
+
+    def to(self, layer: "Layer") -> None:
+        """Fly to a layer; the view from before the first flight is remembered."""
+        here = self.view
+        if self._before is None:
+            self._before = here
+        self._viewer.fit_to_view(layers=[layer], margin=MARGIN)
+        wanted = self.view
+        self._set(here)
+        self._fly(wanted)
+
+    def back(self) -> None:
+        """Fly out to where the view was before the first flight."""
+        before, self._before = self._before, None
+        if before is not None:
+            self._fly(before)
+
+    def stop(self) -> None:
+        """Stay where the view is now."""
+        self._animation.stop()
+
+    def _fly(self, wanted: View) -> None:
+        self._animation.stop()
+        self._start, self._end = self.view, wanted
+        self._animation.start()
+
+    def _move(self, share: float) -> None:
+        start, end = self._start, self._end
+        center = tuple(a + (b - a) * share for a, b in zip(start.center, end.center, strict=True))
+        self._set(View(center, start.zoom * (end.zoom / start.zoom) ** share))
+
+    def _set(self, view: View) -> None:
+        self._viewer.scene.camera.center = view.center
+        self._viewer.scene.camera.zoom = view.zoom
