@@ -2,6 +2,7 @@
 
 import hashlib
 
+import golden
 import numpy as np
 import pytest
 from PIL import Image
@@ -47,6 +48,13 @@ def test_card_weights_and_recipe_belong_together(name):
     assert card.network.name == "dru-4" and card.training_data and card.limits
     network = napari_runet.load_model(name, device="cpu").network
     assert sum(parameter.numel() for parameter in network.parameters()) <= 400_000
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_weights_give_what_they_gave_when_they_were_shipped(name):
+    card, kept = ModelStore().models()[SHIPPED.index(name)].card, golden.kept(name)
+    assert kept["sha256"] == card.sha256, "write the golden outputs of the new weights: tests/inference/golden.py"
+    assert golden.probabilities(name) == pytest.approx(np.array(kept["probabilities"]), abs=1e-4)
 
 
 def test_retina_traces_drawn_vessels(retina):

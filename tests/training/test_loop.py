@@ -292,3 +292,10 @@ def test_training_begins_with_the_weights_of_another_model(data, tmp_path):
         other = NetworkConfig(base_channels=4, hidden_channels=4)
         list(train(recipe(network=other), data, tmp_path / "third", start_from=tmp_path / "first"))
     assert not (tmp_path / "third").exists()
+
+
+def test_a_recipe_can_add_drawn_pictures_to_the_data(data, tmp_path):
+    # a recipe that gives shares must name all that is trained on, so the refusal tells that the drawing is among it
+    plan = recipe(drawn={"hand": 1}, shares={"0": 1, "1": 1, "2": 1, "3": 1})
+    with pytest.raises(DataError, match="say nothing of drawn hand 0"):
+        next(train(plan, data, tmp_path / "model"))

@@ -16,6 +16,7 @@ from napari_runet.networks import IterativeNetwork, build
 from napari_runet.networks.encoder_weights import encoder_of, load_encoder_weights
 from napari_runet.training.checkpoint import CHECKPOINT_FILE, read_checkpoint, save_checkpoint
 from napari_runet.training.curves import CurvePoint, read_curves, write_curves
+from napari_runet.training.drawn_pairs import drawn_pairs
 from napari_runet.training.losses import UNKNOWN
 from napari_runet.training.pairs import DataError, Pair, known_labels, read_pairs
 from napari_runet.training.recipe import Recipe
@@ -89,7 +90,7 @@ def train(
         raise TrainingError(f"There is nothing to resume in {output}: it has no {CHECKPOINT_FILE}.")
     card = card_of(recipe, seed, time.strftime("%Y-%m-%d"))
     pairs, held_out = (_checked(read_pairs(data / split), recipe, data / split) for split in ("train", "val"))
-    samples = [prepare(pair, card, outside_fov=recipe.outside_fov) for pair in pairs]
+    samples = [prepare(pair, card, outside_fov=recipe.outside_fov) for pair in (*pairs, *drawn_pairs(recipe.drawn))]
     torch.manual_seed(seed)
     network = build(recipe.network)
     if not resume:

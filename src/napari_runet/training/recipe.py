@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from napari_runet.models.card import MODEL_ID_PATTERN, ClassInfo, DataSource, NetworkConfig, Normalisation
 from napari_runet.networks import NETWORK_NAMES
 from napari_runet.training.augmentation import Augmentation
+from napari_runet.training.drawn_pairs import DrawnKind
 
 
 class RecipeError(ValueError):
@@ -50,6 +51,9 @@ class Recipe(BaseModel):
     foreground_share: float = Field(default=0.5, ge=0, le=1)
     shares: dict[str, Annotated[float, Field(gt=0)]] = Field(
         default={}, description="Share of crops from the images whose names begin so; all images alike where empty."
+    )
+    drawn: dict[DrawnKind, Annotated[int, Field(gt=0)]] = Field(
+        default={}, description="Pictures drawn by the program that are trained on beside the data."
     )
     outside_fov: Literal["ignore", "background"] = "ignore"
     augmentation: Augmentation = Augmentation()
