@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def segment(
-    images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Files, folders, patterns.")],
+    images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Files, folders, patterns, OME-Zarr.")],
     model: Model,
     output: Annotated[Path, typer.Option("--output", help="Folder for the masks.")],
     pattern: Annotated[str, typer.Option("--pattern", help="Which files of a folder, such as '**/*.png'.")] = "",
@@ -30,11 +30,15 @@ def segment(
         bool, typer.Option("--follow-time", help="In movies, begin each frame from the mask of the frame before.")
     ] = False,
     file_format: Annotated[str, typer.Option("--format", help="tif or png.")] = "tif",
+    level: Annotated[int, typer.Option("--level", help="Of OME-Zarr images; 0 is the finest.")] = 0,
+    into_image: Annotated[
+        bool, typer.Option("--into-image", help="Write masks of OME-Zarr images into their own labels group.")
+    ] = False,
     all_iterations: Annotated[bool, typer.Option("--all-iterations", help="A mask for each iteration too.")] = False,
     probabilities: Annotated[bool, typer.Option("--probabilities", help="Write probabilities too.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Do everything anew, replacing files.")] = False,
 ) -> None:
-    """Segment image files and stacks: one label image a file, and a summary.csv.
+    """Segment image files, stacks and OME-Zarr images: one label image each, and a summary.csv.
 
     What is finished in the output folder is not done again, so that a run that was ended can be repeated.
     """
@@ -60,13 +64,19 @@ def segment(
     with sentences():
         loaded = load_model(model, settings.device)
         written = Output(
-            folder=output, format=file_format, all_iterations=all_iterations, probabilities=probabilities
+            folder=output,
+            format=file_format,
+            all_iterations=all_iterations,
+            probabilities=probabilities,
+            level=level,
+            into_image=into_image,
         )
         planned = plan(images, written, loaded.card, settings, pattern=pattern, axes=axes, overwrite=overwrite)
         for note in planned.found.notes:
             typer.echo(note, err=True)
         with _progress() as progress:
-            tally = carry_out(planned, loaded, _Teller(progress, len(planned.found.images)))
+            teller = _Teller(progress, len(planned.found.images))
+            tally = carry_out(planned, loaded, teller, estimates=teller.say)
     typer.echo(_said(tally, loaded.card.id, output))
     if tally.problems:
         raise typer.Exit(1)
@@ -80,9 +90,13 @@ class _Teller:
         self._task = progress.add_task("Segmenting", total=total)
         self._done = 0
 
+    def say(self, sentence: str) -> None:
+        """Show a sentence above the bar."""
+        self._progress.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+
     def __call__(self, job: "Job", share: float, end: "Outcome | Exception | None") -> None:
         if isinstance(end, Exception):
-            self._progress.console.print(str(end), markup=False, highlight=False, soft_wrap=True)
+            self.say(str(end))
         self._done += end is not None
         completed = self._done + (share if end is None else 0)
         self._progress.update(self._task, completed=completed, description=job.image.name)

@@ -71,11 +71,11 @@ def test_masks_inside_the_searched_folder_are_no_images(tmp_path):
 def test_masks_of_two_images_never_share_a_name(tmp_path):
     touch(tmp_path, "in/a.png", "in/A.tif", "in/sub/a.png")
     output = Output(folder=tmp_path / "out")
-    check_output(find_images([tmp_path / "in"], "**/*.png").images, output, 3)
+    check_output(find_images([tmp_path / "in"], "**/*.png").images, output, 3, "tiny")
     with pytest.raises(FileError, match="both be written"):
-        check_output(find_images([tmp_path / "in"]).images, output, 3)
+        check_output(find_images([tmp_path / "in"]).images, output, 3, "tiny")
     with pytest.raises(FileError, match="over the image"):
-        check_output(find_images([tmp_path / "in" / "A.tif"]).images, Output(folder=tmp_path / "in"), 3)
+        check_output(find_images([tmp_path / "in" / "A.tif"]).images, Output(folder=tmp_path / "in"), 3, "tiny")
 
 
 def test_no_room_is_found_by_the_size_of_what_is_expected(tmp_path):

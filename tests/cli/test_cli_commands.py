@@ -19,6 +19,7 @@ from napari_runet.images.drawn import draw_moving_hand
 from napari_runet.models.card import ClassInfo, ModelCard, NetworkConfig
 from napari_runet.models.weights import save_network
 from napari_runet.networks import build
+from ome_zarr_images import write_image
 
 SMALL = NetworkConfig(base_channels=2, hidden_channels=2)
 
@@ -164,6 +165,21 @@ def test_segment_takes_folders_and_stacks_and_goes_on_where_it_was(model, image,
     assert again.exit_code == 0 and "Segmented 1 of 2" in again.stdout
     assert tifffile.imread(folder / "masks" / "s.tif").shape == (40, 50)
     assert "Segmented 2 of 2" in call(*arguments, "--axes", "cyx", "--overwrite").stdout
+
+
+def test_segment_takes_ome_zarr_and_tells_before_how_much_it_is(model, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 255, (3, 90, 80), np.uint8)
+    large = write_image(tmp_path / "large.ome.zarr", pixels, levels=2)
+    arguments = ("segment", large, "--model", "tiny", "--output", tmp_path / "out", "--level", 1)
+    result = call(*arguments)
+    assert result.exit_code == 0, result.output
+    assert "large.ome.zarr: 45 x 40 pixels at level 1, 1 block; the labels take about " in result.output
+    assert "bytes and about 1 s." in result.output
+    assert (tmp_path / "out" / "large.ome.zarr" / "labels" / "tiny" / "0").is_dir()
+    again = call(*arguments)
+    assert "1 had been finished before" in again.output and "the labels take" not in again.output
+    none = call(*arguments[:-1], 5)
+    assert none.exit_code == 1 and "has levels 0 to 1, and none with number 5" in none.output
 
 
 def test_segment_follows_time_in_a_movie(model, tmp_path):

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from napari_runet.io import tiff
 from napari_runet.io.images import FileError
 from napari_runet.io.opening import image_shape, open_image
 from napari_runet.io.tiff import PagedArray, PlainArray
@@ -76,6 +78,15 @@ def test_a_scanner_files_side_pictures_and_levels_are_not_the_image(tmp_path):
         file.write(image[::2, ::2], photometric="rgb", metadata=None, subfiletype=1)
     with open_image(path) as opened:
         np.testing.assert_array_equal(opened.array[:, :, :], image)
+
+
+def test_a_huge_tiled_page_is_read_by_its_tiles(tmp_path, monkeypatch):
+    monkeypatch.setattr(tiff, "HUGE_PAGE", 100)
+    image = np.random.default_rng(0).integers(0, 255, (90, 80, 3), np.uint8)
+    tifffile.imwrite(tmp_path / "huge.tif", image, tile=(32, 32), compression="zlib", photometric="rgb")
+    with open_image(tmp_path / "huge.tif") as opened:
+        assert isinstance(opened.array, zarr.Array) and opened.axes == "YXS"
+        np.testing.assert_array_equal(opened.array[20:70, 10:50, :], image[20:70, 10:50])
 
 
 def test_damaged_and_odd_files_are_sentences(tmp_path):

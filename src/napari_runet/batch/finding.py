@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from napari_runet.io.images import FileError
+from napari_runet.io.ome_zarr import is_zarr
 from napari_runet.io.opening import IMAGE_SUFFIXES
-
-ZARR_MARKS = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +100,6 @@ def _searched(given: str | Path) -> Path | None:
         return None
     plain = [part for part in path.parents if not glob.has_magic(str(part))]
     return plain[0].resolve()
-
-
-def is_zarr(path: Path) -> bool:
-    """Whether a folder is a zarr store, or a part of one."""
-    return path.is_dir() and any((path / mark).is_file() for mark in ZARR_MARKS)
 
 
 def _meant(given: str | Path, pattern: str) -> Iterator[FoundImage]:

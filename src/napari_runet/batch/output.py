@@ -6,11 +6,12 @@ import shutil
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from napari_runet.batch.finding import FoundImage
 from napari_runet.io.images import FileError
 from napari_runet.io.masks import why_not_written
+from napari_runet.io.ome_zarr import is_zarr
 
 FORMATS = ("tif", "png")
 PRIVATE_FOLDER = ".napari-runet"
@@ -35,6 +36,11 @@ class Output(BaseModel):
         Also write the mask of every iteration, as ``<name>_iteration<t>``.
     probabilities
         Also write the last iteration's probabilities, as ``<name>_probabilities.tif``, (C, Y, X) float32.
+    level
+        Which resolution of OME-Zarr images is segmented; 0 is the finest.
+    into_image
+        Write the masks of OME-Zarr images into their own ``labels`` group; else they go into
+        ``<name>.ome.zarr/labels``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,6 +49,8 @@ class Output(BaseModel):
     format: str = "tif"
     all_iterations: bool = False
     probabilities: bool = False
+    level: int = Field(default=0, ge=0)
+    into_image: bool = False
 
     def mask(self, name: str) -> Path:
         """Where the mask of the last iteration goes."""
@@ -56,8 +64,15 @@ class Output(BaseModel):
         """Where the probabilities go."""
         return self.folder / f"{name}_probabilities.tif"
 
-    def files(self, name: str, iterations: int) -> list[Path]:
-        """All files that an image leads to."""
+    def zarr_store(self, image: FoundImage) -> Path:
+        """The store in whose ``labels`` group the mask of an OME-Zarr image goes."""
+        return image.path if self.into_image else self.folder / f"{image.name}.ome.zarr"
+
+    def files(self, image: FoundImage, iterations: int, model_id: str) -> list[Path]:
+        """All files that an image leads to; a folder for an OME-Zarr image."""
+        if is_zarr(image.path):
+            return [self.zarr_store(image) / "labels" / model_id]
+        name = image.name
         paths = [self.mask(name)]
         if self.all_iterations:
             paths += [self.iteration_mask(name, t) for t in range(1, iterations + 1)]
@@ -66,7 +81,7 @@ class Output(BaseModel):
         return paths
 
 
-def check_output(images: Sequence[FoundImage], output: Output, iterations: int) -> None:
+def check_output(images: Sequence[FoundImage], output: Output, iterations: int, model_id: str) -> None:
     """See that no mask would be written over another image's masks, or over an image; nothing is written.
 
     Raises
@@ -79,7 +94,9 @@ def check_output(images: Sequence[FoundImage], output: Output, iterations: int) 
     inputs = {image.path.resolve() for image in images}
     owner: dict[str, Path] = {}
     for image in images:
-        for path in output.files(image.name, iterations):
+        if is_zarr(image.path):
+            _check_zarr(image, output)
+        for path in output.files(image, iterations, model_id):
             # some file systems do not tell upper from lower case
             other = owner.setdefault(path.as_posix().casefold(), image.path)
             if other is not image.path:
@@ -90,6 +107,28 @@ def check_output(images: Sequence[FoundImage], output: Output, iterations: int) 
                 raise FileError(
                     f"The mask of {image.path} would be written over the image {path}; choose another folder."
                 )
+
+
+def _check_zarr(image: FoundImage, output: Output) -> None:
+    """See that what is asked for can be written for an OME-Zarr image."""
+    if output.all_iterations or output.probabilities:
+        raise FileError(
+            f"{image.path} is OME-Zarr, for which only the mask of the last iteration is written; "
+            "leave out --all-iterations and --probabilities."
+        )
+    if output.into_image and output.level != 0:
+        raise FileError(
+            f"The labels of {image.path} must have as many levels as it has, so only level 0 can go into it; leave "
+            "out --level or --into-image."
+        )
+    store = image.path.resolve()
+    if store in (output.folder.resolve(), *output.folder.resolve().parents):
+        raise FileError(f"The output folder {output.folder} lies inside the image {image.path}; choose another folder.")
+    if not output.into_image and output.zarr_store(image).resolve() == store:
+        raise FileError(
+            f"The mask of {image.path} would be written into the image itself; choose another folder, or ask for that "
+            "by --into-image."
+        )
 
 
 def make_folder(folder: Path) -> None:
@@ -153,10 +192,19 @@ def digest_of(path: Path) -> str:
         When it cannot be read.
     """
     digest = hashlib.sha256()
+    if path.is_dir():
+        for file in sorted(file for file in path.rglob("*") if file.is_file()):
+            digest.update(f"{file.relative_to(path).as_posix()} {digest_of(file)}\n".encode())
+        return digest.hexdigest()
     with path.open("rb") as stream:
         while chunk := stream.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def name_below(path: Path, folder: Path) -> str:
+    """How the record names a file: from its folder, or in full where it lies elsewhere."""
+    return (path.relative_to(folder) if path.is_relative_to(folder) else path.absolute()).as_posix()
 
 
 def check_replacing(paths: Iterable[Path], written: dict[str, str], unfinished: Collection[str], folder: Path) -> None:
@@ -177,7 +225,7 @@ def check_replacing(paths: Iterable[Path], written: dict[str, str], unfinished: 
         When a file is there that is not such a mask.
     """
     for path in paths:
-        name = path.relative_to(folder).as_posix()
+        name = name_below(path, folder)
         if name in unfinished or not path.exists():
             continue
         if name not in written:

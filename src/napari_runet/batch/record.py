@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from napari_runet.batch.finding import FoundImage
 from napari_runet.batch.output import Output
 from napari_runet.models.card import ModelCard
 from napari_runet.settings import SegmentationSettings
@@ -33,6 +34,8 @@ class How(_Frozen):
     all_iterations: bool
     probabilities: bool
     follow_iterations: int = Field(default=0, description="0 where frames do not go on from the frame before.")
+    level: int = Field(default=0, description="Of OME-Zarr images.")
+    halo: int = Field(default=0, description="Pixels around each block of OME-Zarr images; 0 for other files.")
 
     @classmethod
     def of(cls, card: ModelCard, settings: SegmentationSettings, output: Output) -> "How":
@@ -97,7 +100,7 @@ class FinishedImage(_Frozen):
 
     def is_whole(self, folder: Path) -> bool:
         """Whether all its files are there; what is in them is not looked at."""
-        return all((folder / file).is_file() for file in self.files)
+        return all((folder / file).exists() for file in self.files)
 
 
 class FailedImage(_Frozen):
@@ -142,6 +145,11 @@ class Job(_Frozen):
     unfinished: tuple[str, ...] = ()
     axes: str = ""
     overwrite: bool = False
+
+    @property
+    def files(self) -> list[Path]:
+        """All files that it leads to."""
+        return self.output.files(FoundImage(self.image, self.name), self.how.iterations, self.how.model_id)
 
     def is_finished(self, image_sha256: str) -> bool:
         """Whether an image of this content is done already, and its masks are there."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
+from napari_runet.batch.blocks import HALO
 from napari_runet.batch.finding import Found, FoundImage, find_images
 from napari_runet.batch.output import (
     PRIVATE_FOLDER,
@@ -23,6 +24,7 @@ from napari_runet.batch.record_file import RecordFile, begun, clear_begun, read_
 from napari_runet.batch.summary import write_summary
 from napari_runet.io.images import FileError
 from napari_runet.io.masks import why_not_written
+from napari_runet.io.ome_zarr import is_zarr
 from napari_runet.io.opening import image_shape
 from napari_runet.models.card import ModelCard
 from napari_runet.settings import SegmentationSettings
@@ -54,6 +56,13 @@ class Plan:
     axes: str = ""
     overwrite: bool = False
 
+    def how_of(self, image: FoundImage) -> How:
+        """What the mask of one of the images depends on."""
+        if not is_zarr(image.path):
+            return self.how
+        zarr = {"format": "zarr", "level": self.output.level, "halo": HALO, "rescale": False}
+        return self.how.model_copy(update=zarr)
+
 
 def plan(
     inputs: Sequence[str | Path],
@@ -72,10 +81,17 @@ def plan(
     FileError
         When there are none, or the output cannot be as it is asked for.
     """
-    written = [output.folder / file for entry in read_entries(output.folder).values() for file in entry.files]
+    files = [file for entry in read_entries(output.folder).values() for file in entry.files]
+    written = [output.folder / file for file in files]
+    # masks of OME-Zarr images lie in labels/ of a store of their own, or in that of the image
+    stores = [mask.parents[1] for mask in written if mask.parent.name == "labels"]
+    written += [store for store in stores if store.is_relative_to(output.folder)]
     found = find_images(inputs, pattern, output=output.folder, written=written)
     how = How.of(card, settings, output)
-    check_output(found.images, output, how.iterations)
+    check_output(found.images, output, how.iterations, how.model_id)
+    for image in found.images if settings.follow_time else ():
+        if is_zarr(image.path):
+            raise FileError(f"Time is not followed in OME-Zarr ({image.path}); leave out --follow-time.")
     return Plan(found, output, how, settings, axes.upper(), overwrite)
 
 
@@ -188,7 +204,7 @@ class BatchRun:
             image=image.path,
             name=image.name,
             output=self.plan.output,
-            how=self.plan.how,
+            how=self.plan.how_of(image),
             settings=self.plan.settings,
             known=entry if isinstance(entry, FinishedImage) else None,
             written=entry.files if entry is not None else {},
@@ -202,7 +218,7 @@ class BatchRun:
         for scratch in (self._folder / PRIVATE_FOLDER).glob(f"{SCRATCH}*"):
             shutil.rmtree(scratch)
         for job in self.jobs:
-            for file in job.output.files(job.name, job.how.iterations) if job.unfinished else ():
+            for file in job.files if job.unfinished else ():
                 for partial in file.parent.glob(f".{glob.escape(file.name)}.*.partial"):
                     partial.unlink(missing_ok=True)
 
@@ -213,7 +229,7 @@ class BatchRun:
             if job.known is not None and job.known.is_whole(self._folder):
                 continue
             try:
-                shape, _ = image_shape(job.image)
+                shape, _ = image_shape(job.image, job.output.level)
             except FileError:
                 continue
             pixels = 1

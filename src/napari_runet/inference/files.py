@@ -12,10 +12,12 @@ from napari_runet.batch.record import FinishedImage, Job, Outcome
 from napari_runet.batch.record_file import mark_begun
 from napari_runet.batch.thumbnails import thumbnail_path, write_thumbnail
 from napari_runet.images.image_input import ImageInput
+from napari_runet.inference.large_images import segment_large
 from napari_runet.inference.segmenter import LoadedModel
 from napari_runet.inference.stacks import segment_stack
 from napari_runet.io.images import FileError
 from napari_runet.io.masks import why_not_written
+from napari_runet.io.ome_zarr import is_zarr
 from napari_runet.io.opening import OpenedImage, open_image
 
 Progress = Callable[[float], None]
@@ -27,7 +29,7 @@ def _ignore(share: float) -> None:
 
 
 def segment_file(job: Job, model: LoadedModel, progress: Progress = _ignore) -> Outcome:
-    """Segment one image file, unless it is finished: image, model, settings and masks are as they were.
+    """Segment one image, unless it is finished: image, model, settings and masks are as they were.
 
     All masks are computed before the first of them is written.
 
@@ -46,6 +48,8 @@ def segment_file(job: Job, model: LoadedModel, progress: Progress = _ignore) -> 
         When the image cannot be read or segmented, was replaced meanwhile, or its masks cannot be written or would
         replace what is not to be replaced.
     """
+    if is_zarr(job.image):
+        return segment_large(job, model, progress)
     started = time.perf_counter()
     folder = job.output.folder
     before = _state_of(job.image)
@@ -53,7 +57,7 @@ def segment_file(job: Job, model: LoadedModel, progress: Progress = _ignore) -> 
     if job.known is not None and job.is_finished(digest):
         changed = any(digest_of(folder / name) != digest for name, digest in job.known.files.items())
         return Outcome(record=job.known, skipped=True, corrected=changed)
-    paths = job.output.files(job.name, job.how.iterations)
+    paths = job.files
     if not job.overwrite:
         check_replacing(paths, job.written, job.unfinished, folder)
     names = [path.relative_to(folder).as_posix() for path in paths]

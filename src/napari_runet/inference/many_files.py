@@ -6,12 +6,21 @@ from pathlib import Path
 from napari_runet.batch.output import Output, is_out_of_room
 from napari_runet.batch.record import Job, Outcome
 from napari_runet.batch.run import BatchRun, Plan, Tally, plan
+from napari_runet.inference.estimating import estimate
 from napari_runet.inference.files import segment_file
 from napari_runet.inference.segmenter import LoadedModel, load_model
+from napari_runet.io.ome_zarr import is_zarr
 from napari_runet.settings import SegmentationSettings
 
 Told = Callable[[Job, float, Outcome | Exception | None], None]
 """Called with a job, the share of it that is done, and at its end what became of it."""
+
+
+Say = Callable[[str], None]
+
+
+def _say_nothing(sentence: str) -> None:
+    pass
 
 
 def _ignore(job: Job, share: float, end: Outcome | Exception | None) -> None:
@@ -32,10 +41,12 @@ def segment_files(
     file_format: str = "tif",
     all_iterations: bool = False,
     probabilities: bool = False,
+    level: int = 0,
+    into_image: bool = False,
     overwrite: bool = False,
     told: Told = _ignore,
 ) -> Tally:
-    """Segment image files into a folder of masks, with a summary beside them.
+    """Segment image files, and OME-Zarr images of any size, into a folder of masks, with a summary beside them.
 
     What is finished there (the same content, model and settings) is not done again, so that a run that was ended
     can be repeated. An image that cannot be segmented does not stop the others.
@@ -59,7 +70,10 @@ def segment_files(
     file_format
         ``"tif"`` or ``"png"``.
     all_iterations, probabilities
-        Also write the mask of each iteration, and the last one's probabilities.
+        Also write the mask of each iteration, and the last one's probabilities; not for OME-Zarr.
+    level, into_image
+        Which resolution of OME-Zarr images is segmented, and whether masks go into their own ``labels`` group and
+        not into ``<name>.ome.zarr/labels``.
     overwrite
         Do everything anew, and replace whatever is there.
     told
@@ -82,7 +96,12 @@ def segment_files(
     )
     loaded = model if isinstance(model, LoadedModel) else load_model(model)
     written = Output(
-        folder=Path(output), format=file_format, all_iterations=all_iterations, probabilities=probabilities
+        folder=Path(output),
+        format=file_format,
+        all_iterations=all_iterations,
+        probabilities=probabilities,
+        level=level,
+        into_image=into_image,
     )
     inputs = [images] if isinstance(images, str | Path) else images
     return carry_out(
@@ -90,9 +109,19 @@ def segment_files(
     )
 
 
-def carry_out(planned: Plan, model: LoadedModel, told: Told = _ignore) -> Tally:
-    """Do what was planned, one image after the other; else as `segment_files`."""
+def carry_out(planned: Plan, model: LoadedModel, told: Told = _ignore, *, estimates: Say = _say_nothing) -> Tally:
+    """Do what was planned, one image after the other; else as `segment_files`.
+
+    Parameters
+    ----------
+    planned, model, told
+        What, by which model, and who is told of it.
+    estimates
+        Given a sentence for each OME-Zarr image that is not finished: how many bytes and how long it takes.
+    """
     with BatchRun(planned) as run:
+        if estimates is not _say_nothing:
+            _estimate(run.jobs, model, estimates)
         for job in run.jobs:
             told(job, 0.0, None)
             try:
@@ -104,3 +133,14 @@ def carry_out(planned: Plan, model: LoadedModel, told: Told = _ignore) -> Tally:
                 run.finish(outcome)
                 told(job, 1.0, outcome)
         return run.tally
+
+
+def _estimate(jobs: Sequence[Job], model: LoadedModel, say: Say) -> None:
+    for job in jobs:
+        known = job.known
+        if not is_zarr(job.image) or (known is not None and job.is_finished(known.image_sha256)):
+            continue
+        try:
+            say(estimate(job, model).sentence())
+        except ValueError:  # told at its turn, with all others that cannot be done
+            continue

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from napari_runet.io.images import TIFF_SUFFIXES, FileError, read_image
+from napari_runet.io.ome_zarr import read_ome_zarr
 from napari_runet.io.tiff import array_of, open_series, pixel_size_of
 
 IMAGE_SUFFIXES = (*TIFF_SUFFIXES, ".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".jp2", ".pgm", ".ppm")
@@ -56,14 +57,17 @@ def open_image(path: Path) -> Iterator[OpenedImage]:
         yield OpenedImage(array, "YXS" if array.ndim == 3 else "YX")
 
 
-def image_shape(path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Shape and dtype of an image file, by its header alone.
+def image_shape(path: Path, level: int = 0) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and dtype of an image file, or of a level of an OME-Zarr image, by its header alone.
 
     Raises
     ------
     FileError
         As `open_image` does.
     """
+    if path.is_dir():
+        found = read_ome_zarr(path).level(level)
+        return found.shape, found.dtype
     if path.suffix.lower() in TIFF_SUFFIXES:
         with open_series(path) as series:
             return tuple(series.shape), np.dtype(series.dtype)

@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -151,12 +150,12 @@ def open_series(path: Path) -> Iterator[tifffile.TiffPageSeries]:
 def array_of(path: Path, series: tifffile.TiffPageSeries) -> Any:
     """The series as an array that is read as it is needed: rows where it is stored plainly, else whole pages.
 
-    One huge tiled page is read by its own tiles, where zarr is installed.
+    One huge tiled page is read by its own tiles.
     """
     page = series.keyframe
     if series.dataoffset is not None and page.is_memmappable:
         return PlainArray(path, series)
-    if page.is_tiled and page.imagewidth * page.imagelength > HUGE_PAGE and find_spec("zarr") is not None:
+    if page.is_tiled and page.imagewidth * page.imagelength > HUGE_PAGE:
         import zarr
 
         return zarr.open(series.aszarr(level=0), mode="r")

@@ -1,0 +1,91 @@
+"""How many bytes and how long a large image takes, from one of its tiles."""
+
+import time
+from dataclasses import dataclass
+
+from napari_runet.batch.output import COMPRESSED_MASK, in_bytes
+from napari_runet.batch.record import Job
+from napari_runet.inference.blocks import at_once, compute_block, one_thread_each
+from napari_runet.inference.large_images import LargeImage, task_of
+from napari_runet.inference.segmenter import LoadedModel
+from napari_runet.io.ome_zarr_labels import GrowingLabels, compressed_size
+
+PYRAMID = 4 / 3
+"""All levels of a pyramid, relative to the finest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What an image is going to take.
+
+    Parameters
+    ----------
+    name, plane_shape, level
+        Of the image.
+    planes, blocks
+        How many.
+    size
+        Bytes of the labels.
+    seconds
+        Of computing.
+    """
+
+    name: str
+    plane_shape: tuple[int, int]
+    level: int
+    planes: int
+    blocks: int
+    size: float
+    seconds: float
+
+    def sentence(self) -> str:
+        """For people."""
+        shape = " x ".join(map(str, self.plane_shape))
+        planes = f"{self.planes} planes of " if self.planes > 1 else ""
+        blocks = "1 block" if self.blocks == 1 else f"{self.blocks} blocks"
+        return (
+            f"{self.name}: {planes}{shape} pixels at level {self.level}, {blocks}; the labels take about "
+            f"{in_bytes(self.size)} and about {in_time(self.seconds)}."
+        )
+
+
+def estimate(job: Job, model: LoadedModel, processes: int = 1) -> Estimate:
+    """Segment the block in the middle of the first plane, and tell from it what the image is going to take.
+
+    Parameters
+    ----------
+    job, model
+        As for `segment_large`.
+    processes
+        How many share the work; 1 for this one alone.
+
+    Raises
+    ------
+    FileError, ImageError
+        When the image cannot be read, or the model cannot read it.
+    """
+    large = LargeImage.open(job, model.card)
+    height, width = large.image.plane_shape
+    columns = -(-width // large.core)
+    number = (height // 2) // large.core * columns + (width // 2) // large.core
+    middle = next(block for block in large.blocks if block.number == number)
+    intensities = large.intensities(model.card, middle.index)
+    task = task_of(job, large, middle, intensities, GrowingLabels(job.output.folder))
+    with one_thread_each():
+        started = time.perf_counter()
+        labels = compute_block(task, model)
+        seconds = time.perf_counter() - started
+    planes = large.block_count // (columns * -(-height // large.core))
+    share = planes * height * width / labels.size
+    parallel = processes if processes > 1 else at_once(model)
+    size = max(compressed_size(labels), COMPRESSED_MASK * labels.size) * share * PYRAMID
+    seconds *= share / min(parallel, large.block_count)
+    return Estimate(job.image.name, (height, width), large.level, planes, large.block_count, size, seconds)
+
+
+def in_time(seconds: float) -> str:
+    """A duration for people."""
+    for unit, length in (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0)):
+        if seconds >= 1.5 * length:
+            return f"{seconds / length:.1f} {unit}" if seconds < 10 * length else f"{seconds / length:.0f} {unit}"
+    return f"{max(1, round(seconds))} s"

@@ -1,0 +1,320 @@
+"""OME-Zarr images of any size into OME-Zarr labels, block by block, going on where an earlier run ended."""
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from napari_runet.batch.axes_of_files import axes_of_file
+from napari_runet.batch.block_record import BlockRecord, FinishedBlock, checksum_of, growing_folder
+from napari_runet.batch.blocks import LARGEST_CORE, Block, blocks, count_blocks
+from napari_runet.batch.finding import FoundImage
+from napari_runet.batch.output import check_replacing, digest_of, is_out_of_room, name_below
+from napari_runet.batch.record import FinishedImage, Job, Outcome
+from napari_runet.batch.record_file import mark_begun
+from napari_runet.batch.thumbnails import SIDE, thumbnail_path, write_thumbnail
+from napari_runet.images.axes import Axes
+from napari_runet.images.image_input import ImageInput
+from napari_runet.images.normalisation import IntensityRange
+from napari_runet.inference.blocks import BlockTask, Runner, run_here, settings_for_blocks
+from napari_runet.inference.segmenter import LoadedModel
+from napari_runet.inference.viewing import plane_intensities
+from napari_runet.io.images import FileError
+from napari_runet.io.masks import why_not_written
+from napari_runet.io.ome_zarr import OmeZarr, ZarrArray, content_of, read_ome_zarr, state_of
+from napari_runet.io.ome_zarr_labels import GrowingLabels, LabelImage, LabelLevel, with_coarser_levels
+from napari_runet.models.card import ModelCard
+
+MEASURED_WHOLE = 1 << 28
+"""Pixels of a plane up to which intensities are measured on itself; above, on a coarser level where there is one."""
+
+Progress = Callable[[float], None]
+"""Called now and then with the share that is done, in [0, 1]; may raise to stop."""
+
+
+def _ignore(share: float) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class LargeImage:
+    """An OME-Zarr image as it is going to be segmented.
+
+    Parameters
+    ----------
+    source, image, level
+        The store; a level of it, as it is read; and its number.
+    asked
+        Whether it is read by what a person said.
+    core, halo
+        Pixels of a block's side, and around it.
+    """
+
+    source: OmeZarr
+    image: ImageInput
+    level: int
+    asked: bool
+    core: int
+    halo: int
+
+    @classmethod
+    def open(cls, job: Job, card: ModelCard) -> "LargeImage":
+        """Read what there is to be known before anything is computed.
+
+        Raises
+        ------
+        FileError, ImageError
+            When it is no OME-Zarr image that this model can read.
+        """
+        source = read_ome_zarr(job.image)
+        array = source.array(job.how.level)
+        level = source.level(job.how.level)
+        axes, asked = axes_of_file(
+            job.image.name, level.shape, source.axes, card.network.in_channels, job.axes
+        )
+        image = ImageInput.from_array(array, axes=axes, name=job.image.name)
+        return cls(source, image, job.how.level, asked, min(job.how.tile_size, LARGEST_CORE), job.how.halo)
+
+    @property
+    def array(self) -> ZarrArray:
+        """The level that is segmented."""
+        return self.source.array(self.level)
+
+    @property
+    def stack(self) -> tuple[int, ...]:
+        """How many planes there are on each axis that is no plane's."""
+        return tuple(int(self.image.array.shape[axis]) for axis in self.image.axes.plane_axes)
+
+    @property
+    def blocks(self) -> Iterator[Block]:
+        """All blocks, in order."""
+        return blocks(self.stack, self.image.plane_shape, self.core, self.halo)
+
+    @property
+    def block_count(self) -> int:
+        """How many blocks there are."""
+        return count_blocks(self.stack, self.image.plane_shape, self.core)
+
+    def intensities(self, card: ModelCard, index: tuple[int, ...]) -> IntensityRange:
+        """Those of a plane, from a coarser level where it is huge."""
+        array, (y, x) = self.image.array, self.image.axes.spatial
+        for number in range(self.level, len(self.source.levels)):
+            array = self.source.array(number)
+            if array.shape[y] * array.shape[x] <= MEASURED_WHOLE:
+                break
+        return plane_intensities(card, ImageInput(array, self.image.axes, self.image.name), index)
+
+    def labels(self, job: Job, card: ModelCard) -> LabelImage:
+        """What the labels are going to be."""
+        order = self.image.axes.order
+        kept = [order.index(letter) for letter in "TZYX" if letter in order]
+        levels = tuple(
+            LabelLevel(
+                tuple(level.shape[axis] for axis in kept),
+                tuple(level.scale[axis] for axis in kept),
+                tuple(level.translation[axis] for axis in kept),
+            )
+            for level in self.source.levels[self.level :]
+        )
+        units = self.source.units or (None,) * len(order)
+        return LabelImage(
+            name=card.id,
+            version=self.source.version,
+            axes="".join(order[axis] for axis in kept),
+            # in the image itself, labels must have as many levels as it has
+            levels=levels if job.output.into_image else with_coarser_levels(levels),
+            units=tuple(units[axis] for axis in kept),
+            core=self.core,
+            classes=tuple((info.name, info.color) for info in card.classes[1:]),
+            made_by={**job.how.model_dump(), "image": str(job.image)},
+        )
+
+    def stack_index(self, index: tuple[int, ...]) -> tuple[int, ...]:
+        """A plane's place among the labels, whose axes are in the order T, Z."""
+        letters = [self.image.axes.order[axis] for axis in self.image.axes.plane_axes]
+        return tuple(index[letters.index(letter)] for letter in "TZ" if letter in letters)
+
+
+def task_of(
+    job: Job, large: LargeImage, block: Block, intensities: IntensityRange, labels: GrowingLabels
+) -> BlockTask:
+    """A block as a task of its own."""
+    return BlockTask(
+        block=block,
+        image=large.array,
+        axes=large.image.axes.order,
+        name=large.image.name,
+        intensities=intensities,
+        settings=settings_for_blocks(job.settings, large.core, large.halo),
+        threshold=job.how.threshold,
+        labels=labels,
+        plane=large.stack_index(block.index),
+    )
+
+
+def segment_large(
+    job: Job, model: LoadedModel, progress: Progress = _ignore, run: Runner = run_here
+) -> Outcome:
+    """Segment an OME-Zarr image, unless it is finished; blocks that an earlier run finished are not done again.
+
+    Parameters
+    ----------
+    job
+        What to do.
+    model
+        The one that the job names.
+    progress
+        Called after each block.
+    run
+        Who does the blocks.
+
+    Raises
+    ------
+    FileError, ImageError
+        When the image cannot be read or segmented, was replaced meanwhile, or its labels cannot be written or would
+        replace what is not to be replaced. What is finished of it stays for the next run.
+    """
+    started = time.perf_counter()
+    large = LargeImage.open(job, model.card)
+    before, content = state_of(large.source, large.level), content_of(large.source, large.level)
+    folder, [target] = job.output.folder, job.files
+    if job.known is not None and job.is_finished(content):
+        changed = any(digest_of(folder / name) != digest for name, digest in job.known.files.items())
+        return Outcome(record=job.known, skipped=True, corrected=changed)
+    if not job.overwrite:
+        check_replacing([target], job.written, job.unfinished, folder)
+    name = name_below(target, folder)
+    store = job.output.zarr_store(FoundImage(job.image, job.name))
+    try:
+        work = _Work(job, model, large, content)
+        work.do(progress, run)
+        if state_of(large.source, large.level) != before:
+            work.remove()
+            raise FileError(f"{job.image} was replaced while it was read; run the same command again.")
+        labels = work.labels
+        labels.finish(work.described)
+        _write_thumbnail(job, large, labels, work.described, model.card)
+        mark_begun(folder, job.name, [name])
+        store.parent.mkdir(parents=True, exist_ok=True)
+        labels.publish(store, model.card.id)
+        work.remove()
+    except OSError as error:
+        raise FileError(why_not_written(folder, error)) from error
+    counts = np.sum([block.counts for block in work.finished.values()], axis=0)
+    height, width = large.image.plane_shape
+    planes = int(np.prod(large.stack, dtype=np.int64))
+    record = FinishedImage(
+        name=job.name,
+        image=str(job.image),
+        image_sha256=content,
+        how=job.how,
+        files={name: digest_of(target)},
+        planes=planes,
+        pixels=planes * height * width,
+        foreground=tuple(int(count) for count in counts[1:]),
+        classes=tuple(info.name for info in model.card.classes[1:]),
+        seconds=time.perf_counter() - started,
+        read_as=large.image.axes.order,
+        asked=large.asked,
+    )
+    return Outcome(record=record)
+
+
+class _Work:
+    """The labels of one image while they grow, and the record of its blocks."""
+
+    def __init__(self, job: Job, model: LoadedModel, large: LargeImage, content: str) -> None:
+        self._job, self._model, self._large = job, model, large
+        self.described = large.labels(job, model.card)
+        growing = growing_folder(job.output.folder, job.name)
+        growing.parent.mkdir(parents=True, exist_ok=True)
+        self._folder, self._record_path = growing, growing.with_suffix(".jsonl")
+        key = {"image": content, "how": job.how.model_dump(), "axes": large.image.axes.order, "core": large.core}
+        if job.overwrite:
+            self.remove()
+        self._record = BlockRecord(self._record_path, key)
+        self.labels = GrowingLabels(growing)
+        if not self._record.finished or not growing.is_dir():
+            self._record.finished.clear()
+            self.labels = GrowingLabels.create(growing, self.described)
+        self._forget_damaged()
+
+    @property
+    def finished(self) -> dict[int, FinishedBlock]:
+        """The finished blocks, by number."""
+        return self._record.finished
+
+    def do(self, progress: Progress, run: Runner) -> None:
+        """Do all blocks that are not finished.
+
+        Raises
+        ------
+        FileError, OSError
+            When some could not be done; at once when none could be.
+        """
+        total = self._large.block_count
+        failed: list[tuple[BlockTask, Exception]] = []
+        progress(len(self.finished) / total)
+        for task, end in run(self._tasks(), self._model):
+            if isinstance(end, FinishedBlock):
+                self._record.add(end)
+            elif is_out_of_room(end) or not self._job.image.exists():
+                raise end
+            else:
+                failed.append((task, end))
+            progress((len(self.finished) + len(failed)) / total)
+        if failed:
+            _, first = failed[0]
+            raise FileError(
+                f"{len(failed)} of {total} blocks of {self._job.image} could not be segmented; the others are kept "
+                f"for the next run. The first: {first}"
+            ) from first
+
+    def remove(self) -> None:
+        """Remove what is left of the work; the labels have moved on, or are worth nothing."""
+        if self._folder.exists():
+            shutil.rmtree(self._folder)
+        self._record_path.unlink(missing_ok=True)
+
+    def _tasks(self) -> Iterator[BlockTask]:
+        large, job = self._large, self._job
+        plane: tuple[int, ...] | None = None
+        for block in large.blocks:
+            if block.number in self.finished:
+                continue
+            if block.index != plane:
+                plane, intensities = block.index, large.intensities(self._model.card, block.index)
+            yield task_of(job, large, block, intensities, self.labels)
+
+    def _forget_damaged(self) -> None:
+        """Do anew what is not as the record says it was written."""
+        for block in self._large.blocks:
+            known = self.finished.get(block.number)
+            if known is None:
+                continue
+            core = block.core
+            place = self._large.stack_index(block.index)
+            try:
+                found = self.labels.read(place, core.y, core.x, (core.height, core.width))
+            except FileError:
+                del self.finished[block.number]
+                continue
+            if checksum_of(found) != known.checksum:
+                del self.finished[block.number]
+
+
+def _write_thumbnail(
+    job: Job, large: LargeImage, labels: GrowingLabels, described: LabelImage, card: ModelCard
+) -> None:
+    """Draw the first plane, from the coarsest levels of image and labels."""
+    coarsest = len(large.source.levels) - 1
+    seen = ImageInput(large.source.array(coarsest), large.image.axes, large.image.name)
+    small = seen.plane(step=max(1, -(-max(seen.plane_shape) // (4 * SIDE))))
+    height, width = small.shape[:2]
+    last = len(described.levels) - 1
+    rows, columns = labels.level_shape(last)[-2:]
+    mask = labels.read((0,) * (len(described.axes) - 2), 0, 0, (rows, columns), last)
+    mask = mask[np.arange(height) * rows // height][:, np.arange(width) * columns // width]
+    write_thumbnail(thumbnail_path(job.output.folder, job.name), ImageInput(small, Axes("YXC")), mask, card)
