@@ -36,6 +36,10 @@ def segment(
     ] = False,
     all_iterations: Annotated[bool, typer.Option("--all-iterations", help="A mask for each iteration too.")] = False,
     probabilities: Annotated[bool, typer.Option("--probabilities", help="Write probabilities too.")] = False,
+    workers: Annotated[
+        int, typer.Option("--workers", min=0, help="Processes on this machine that share the work; 0 for one alone.")
+    ] = 0,
+    scheduler: Annotated[str, typer.Option("--scheduler", help="Address of a Dask scheduler to work with.")] = "",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Do everything anew, replacing files.")] = False,
 ) -> None:
     """Segment image files, stacks and OME-Zarr images: one label image each, and a summary.csv.
@@ -58,7 +62,7 @@ def segment(
         )
     from napari_runet.batch.output import Output
     from napari_runet.batch.run import plan
-    from napari_runet.inference.many_files import carry_out
+    from napari_runet.inference.many_files import carry_out, who_works
     from napari_runet.inference.segmenter import load_model
 
     with sentences():
@@ -74,9 +78,9 @@ def segment(
         planned = plan(images, written, loaded.card, settings, pattern=pattern, axes=axes, overwrite=overwrite)
         for note in planned.found.notes:
             typer.echo(note, err=True)
-        with _progress() as progress:
+        with who_works(loaded, settings.device, workers, scheduler) as cluster, _progress() as progress:
             teller = _Teller(progress, len(planned.found.images))
-            tally = carry_out(planned, loaded, teller, estimates=teller.say)
+            tally = carry_out(planned, loaded, teller, estimates=teller.say, cluster=cluster)
     typer.echo(_said(tally, loaded.card.id, output))
     if tally.problems:
         raise typer.Exit(1)

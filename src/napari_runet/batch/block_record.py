@@ -41,7 +41,7 @@ def checksum_of(labels: npt.NDArray[np.uint8]) -> int:
 
 def growing_folder(output: Path, name: str) -> Path:
     """Where the labels of an image are until they are whole."""
-    return output / PRIVATE_FOLDER / f"{GROWING}{hashlib.sha256(name.encode()).hexdigest()[:32]}"
+    return output.absolute() / PRIVATE_FOLDER / f"{GROWING}{hashlib.sha256(name.encode()).hexdigest()[:32]}"
 
 
 class BlockRecord:

@@ -12,6 +12,7 @@ from napari_runet.batch.record import FinishedImage, Job, Outcome
 from napari_runet.batch.record_file import mark_begun
 from napari_runet.batch.thumbnails import thumbnail_path, write_thumbnail
 from napari_runet.images.image_input import ImageInput
+from napari_runet.inference.blocks import Runner, run_here
 from napari_runet.inference.large_images import segment_large
 from napari_runet.inference.segmenter import LoadedModel
 from napari_runet.inference.stacks import segment_stack
@@ -28,7 +29,7 @@ def _ignore(share: float) -> None:
     pass
 
 
-def segment_file(job: Job, model: LoadedModel, progress: Progress = _ignore) -> Outcome:
+def segment_file(job: Job, model: LoadedModel, progress: Progress = _ignore, run: Runner = run_here) -> Outcome:
     """Segment one image, unless it is finished: image, model, settings and masks are as they were.
 
     All masks are computed before the first of them is written.
@@ -41,6 +42,8 @@ def segment_file(job: Job, model: LoadedModel, progress: Progress = _ignore) -> 
         The one that the job names.
     progress
         Called now and then.
+    run
+        Who does the blocks of OME-Zarr images.
 
     Raises
     ------
@@ -49,7 +52,7 @@ def segment_file(job: Job, model: LoadedModel, progress: Progress = _ignore) -> 
         replace what is not to be replaced.
     """
     if is_zarr(job.image):
-        return segment_large(job, model, progress)
+        return segment_large(job, model, progress, run)
     started = time.perf_counter()
     folder = job.output.folder
     before = _state_of(job.image)

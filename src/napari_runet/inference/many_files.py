@@ -1,16 +1,22 @@
 """`segment_files`: files, folders and patterns into a folder of masks, in the caller's process."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from napari_runet.batch.output import Output, is_out_of_room
 from napari_runet.batch.record import Job, Outcome
 from napari_runet.batch.run import BatchRun, Plan, Tally, plan
+from napari_runet.inference.blocks import Runner, run_here
 from napari_runet.inference.estimating import estimate
 from napari_runet.inference.files import segment_file
 from napari_runet.inference.segmenter import LoadedModel, load_model
 from napari_runet.io.ome_zarr import is_zarr
-from napari_runet.settings import SegmentationSettings
+from napari_runet.settings import DeviceName, SegmentationSettings
+
+if TYPE_CHECKING:
+    from napari_runet.inference.cluster import Cluster
 
 Told = Callable[[Job, float, Outcome | Exception | None], None]
 """Called with a job, the share of it that is done, and at its end what became of it."""
@@ -44,6 +50,8 @@ def segment_files(
     level: int = 0,
     into_image: bool = False,
     overwrite: bool = False,
+    workers: int = 0,
+    scheduler: str = "",
     told: Told = _ignore,
 ) -> Tally:
     """Segment image files, and OME-Zarr images of any size, into a folder of masks, with a summary beside them.
@@ -76,6 +84,10 @@ def segment_files(
         not into ``<name>.ome.zarr/labels``.
     overwrite
         Do everything anew, and replace whatever is there.
+    workers
+        How many processes on this machine share the work; 0 for this one alone.
+    scheduler
+        Address of a Dask scheduler whose workers do the work; they must see the same disks.
     told
         Called while it goes on; may raise to stop.
 
@@ -88,6 +100,8 @@ def segment_files(
     FileError
         When nothing could be done: there are no images, the output cannot be as asked for, another run holds it,
         or there is no room for the results.
+    ClusterError
+        When the workers cannot be had.
     ModelError, DeviceError
         As `load_model` does.
     """
@@ -104,13 +118,42 @@ def segment_files(
         into_image=into_image,
     )
     inputs = [images] if isinstance(images, str | Path) else images
-    return carry_out(
-        plan(inputs, written, loaded.card, settings, pattern=pattern, axes=axes, overwrite=overwrite), loaded, told
-    )
+    planned = plan(inputs, written, loaded.card, settings, pattern=pattern, axes=axes, overwrite=overwrite)
+    with who_works(loaded, settings.device, workers, scheduler) as cluster:
+        return carry_out(planned, loaded, told, cluster=cluster)
 
 
-def carry_out(planned: Plan, model: LoadedModel, told: Told = _ignore, *, estimates: Say = _say_nothing) -> Tally:
-    """Do what was planned, one image after the other; else as `segment_files`.
+@contextmanager
+def who_works(
+    model: LoadedModel, device: DeviceName, workers: int = 0, scheduler: str = ""
+) -> "Iterator[Cluster | None]":
+    """The workers that are asked for; None for this process.
+
+    Raises
+    ------
+    ClusterError
+        When they cannot be had.
+    """
+    if not workers and not scheduler:
+        yield None
+        return
+    from napari_runet.inference.cluster import ClusterError, connect, local_workers
+
+    if workers and scheduler:
+        raise ClusterError("Workers are either those of a scheduler or started here; leave out one of the two.")
+    with connect(scheduler, model, device) if scheduler else local_workers(workers, model, device) as cluster:
+        yield cluster
+
+
+def carry_out(
+    planned: Plan,
+    model: LoadedModel,
+    told: Told = _ignore,
+    *,
+    estimates: Say = _say_nothing,
+    cluster: "Cluster | None" = None,
+) -> Tally:
+    """Do what was planned, one image after the other, or all at once on a cluster; else as `segment_files`.
 
     Parameters
     ----------
@@ -118,29 +161,48 @@ def carry_out(planned: Plan, model: LoadedModel, told: Told = _ignore, *, estima
         What, by which model, and who is told of it.
     estimates
         Given a sentence for each OME-Zarr image that is not finished: how many bytes and how long it takes.
+    cluster
+        Who works; this process when None.
     """
     with BatchRun(planned) as run:
         if estimates is not _say_nothing:
-            _estimate(run.jobs, model, estimates)
-        for job in run.jobs:
-            told(job, 0.0, None)
-            try:
-                outcome = segment_file(job, model, lambda share, job=job: told(job, share, None))  # type: ignore[misc]
-            except (ValueError, OSError) as error:
-                told(job, 1.0, error)
-                run.fail(job, str(error), no_room=is_out_of_room(error))
+            _estimate(run.jobs, model, estimates, 1 if cluster is None else cluster.size)
+        ends = _one_by_one(run.jobs, model, told) if cluster is None else _by_cluster(run.jobs, model, told, cluster)
+        for job, end in ends:
+            if isinstance(end, Exception):
+                told(job, 1.0, end)
+                run.fail(job, str(end), no_room=is_out_of_room(end))
             else:
-                run.finish(outcome)
-                told(job, 1.0, outcome)
+                run.finish(end)
+                told(job, 1.0, end)
         return run.tally
 
 
-def _estimate(jobs: Sequence[Job], model: LoadedModel, say: Say) -> None:
+End = tuple[Job, Outcome | Exception]
+
+
+def _one_by_one(jobs: Sequence[Job], model: LoadedModel, told: Told, run: Runner = run_here) -> Iterator[End]:
+    for job in jobs:
+        told(job, 0.0, None)
+        try:
+            yield job, segment_file(job, model, lambda share, job=job: told(job, share, None), run)  # type: ignore[misc]
+        except (ValueError, OSError) as error:
+            yield job, error
+
+
+def _by_cluster(jobs: Sequence[Job], model: LoadedModel, told: Told, cluster: "Cluster") -> Iterator[End]:
+    """Files side by side, and then large images one after the other, each by all workers."""
+    large = [job for job in jobs if is_zarr(job.image)]
+    yield from cluster.files(job for job in jobs if job not in large)
+    yield from _one_by_one(large, model, told, cluster.run)
+
+
+def _estimate(jobs: Sequence[Job], model: LoadedModel, say: Say, processes: int) -> None:
     for job in jobs:
         known = job.known
         if not is_zarr(job.image) or (known is not None and job.is_finished(known.image_sha256)):
             continue
         try:
-            say(estimate(job, model).sentence())
+            say(estimate(job, model, processes).sentence())
         except ValueError:  # told at its turn, with all others that cannot be done
             continue

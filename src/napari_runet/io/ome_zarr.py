@@ -173,9 +173,9 @@ def read_ome_zarr(path: Path) -> OmeZarr:
         raise FileError(f"The metadata of {path} are not those of an OME-Zarr image.") from error
     axes = [axis if isinstance(axis, _Axis) else _Axis(name=axis) for axis in image.axes]
     version: Literal["0.4", "0.5"] = "0.5" if "ome" in attributes else "0.4"
-    levels = tuple(_level(path, dataset, image.transformations) for dataset in image.datasets)
+    levels = tuple(_level(path.absolute(), dataset, image.transformations) for dataset in image.datasets)
     letters = "".join(axis.letter for axis in axes)
-    return OmeZarr(path, version, letters, tuple(axis.unit for axis in axes), levels)
+    return OmeZarr(path.absolute(), version, letters, tuple(axis.unit for axis in axes), levels)
 
 
 class _Axis(BaseModel):

@@ -1,0 +1,44 @@
+"""A model that each worker of a cluster loads once."""
+
+import torch
+from distributed import Worker, WorkerPlugin
+
+from napari_runet.inference.devices import choose_device
+from napari_runet.inference.segmenter import LoadedModel, place
+from napari_runet.networks import build
+from napari_runet.settings import DeviceName
+
+
+class ModelPlugin(WorkerPlugin):  # type: ignore[misc]
+    """Travels to each worker of a cluster once, and builds the network there.
+
+    Parameters
+    ----------
+    model
+        Whose card and weights travel.
+    device
+        What workers compute on.
+    threads
+        Of torch, for whole files.
+
+    Attributes
+    ----------
+    name
+        By which tasks find it.
+    model
+        The model, on a worker.
+    """
+
+    def __init__(self, model: LoadedModel, device: DeviceName, threads: int) -> None:
+        self._card, self._device = model.card, device
+        self._weights = {name: tensor.cpu().numpy() for name, tensor in model.network.state_dict().items()}
+        self.threads = threads
+        self.name = f"napari-runet-{model.card.sha256}-{device}"
+        self.model: LoadedModel
+
+    def setup(self, worker: Worker) -> None:
+        """On a worker, before its first task."""
+        choice = choose_device(self._device)
+        network = build(self._card.network)
+        network.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in self._weights.items()})
+        self.model = LoadedModel(self._card, place(network, choice.name), choice)

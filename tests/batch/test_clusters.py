@@ -1,0 +1,116 @@
+"""The same work on workers: equal masks, also where one is killed, and sentences where there is no cluster."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import psutil
+import pytest
+
+from napari_runet import load_model, segment_files
+from napari_runet.batch.block_record import BlockRecord
+from napari_runet.batch.output import Output
+from napari_runet.batch.run import plan
+from napari_runet.inference.cluster import ClusterError, check_versions, connect
+from napari_runet.inference.many_files import carry_out
+from napari_runet.settings import SegmentationSettings
+from ome_zarr_images import write_image
+
+PIXELS = np.random.default_rng(0).integers(0, 255, (3, 400, 420), np.uint8)
+
+
+@pytest.fixture
+def model(home):
+    return load_model("tiny", "cpu")
+
+
+def counts(tally):
+    return tally.done, tally.skipped, len(tally.problems)
+
+
+def files_in(folder, *patterns):
+    return {path.relative_to(folder): path.read_bytes() for p in patterns for path in folder.rglob(p) if path.is_file()}
+
+
+def workers_of(process):
+    """The processes that compute, and not those that watch them."""
+    found = [child for child in psutil.Process(process).children(recursive=True) if not child.children()]
+    return [child for child in found if "spawn_main" in " ".join(child.cmdline())]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+def test_two_workers_of_which_one_is_killed_give_what_one_machine_gives(model, pictures, tmp_path, monkeypatch):
+    image = write_image(pictures / "large.ome.zarr", PIXELS)
+    (pictures / "picture-3.png").write_text("no image")
+    alone = segment_files(pictures, model, tmp_path / "alone", tile_size=64)
+    assert counts(alone) == (4, 0, 1)
+
+    add, killed = BlockRecord.add, []
+
+    def add_and_kill(record, block):
+        if not killed:
+            victim = workers_of(os.getpid())[0]
+            victim.send_signal(signal.SIGKILL)
+            killed.append(victim.pid)
+        add(record, block)
+
+    monkeypatch.setattr(BlockRecord, "add", add_and_kill)
+    together = segment_files(pictures, model, tmp_path / "together", tile_size=64, workers=2)
+    assert killed and counts(together) == (4, 0, 1)
+    assert together.problems == alone.problems
+    one, other = (files_in(tmp_path / name, "*.tif", "large.ome.zarr/**/*") for name in ("alone", "together"))
+    assert one == other and len(one) > 49 + 3
+    rows = (tmp_path / "together" / "summary.csv").read_text("utf-8-sig").splitlines()
+    assert str(image) in rows[1] and len(rows) == 6
+    assert counts(segment_files(pictures, model, tmp_path / "together", tile_size=64)) == (0, 4, 1)
+
+
+def test_any_scheduler_does_for_one_batch_after_another(model, tmp_path):
+    from distributed import LocalCluster
+
+    image = write_image(tmp_path / "large.ome.zarr", PIXELS[:, :200, :200])
+    settings = SegmentationSettings(tile_size=64)
+    with LocalCluster(n_workers=0, processes=False, protocol="tcp://", dashboard_address=None) as cluster:
+        with pytest.raises(ClusterError, match="has no workers; start some by `dask worker"):
+            with connect(cluster.scheduler_address, model, "cpu"):
+                pass
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "distributed.cli.dask_worker", cluster.scheduler_address, "--no-dashboard",
+             "--nthreads", "2", "--local-directory", tmp_path], stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            with connect(cluster.scheduler_address, model, "cpu") as workers:
+                assert workers.size == 2
+                for name in ("a", "b"):
+                    planned = plan([image], Output(folder=tmp_path / name), model.card, settings)
+                    tally = carry_out(planned, model, cluster=workers)
+                    assert counts(tally) == (1, 0, 0), tally.problems
+        finally:
+            worker.terminate()
+            worker.wait()
+    segment_files(image, model, tmp_path / "alone", tile_size=64)
+    assert files_in(tmp_path / "alone", "large.ome.zarr/**/*") == files_in(tmp_path / "b", "large.ome.zarr/**/*")
+
+
+def test_no_scheduler_or_another_version_is_a_sentence(model, pictures, monkeypatch, tmp_path):
+    monkeypatch.setattr("napari_runet.inference.cluster.CONNECTING", 1)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    for there_is_none in (address, "nonsense://here"):
+        with pytest.raises(ClusterError, match=f"no scheduler at {there_is_none}; start one by `dask scheduler`"):
+            segment_files(pictures, model, tmp_path / "out", scheduler=there_is_none)
+    with pytest.raises(ClusterError, match="leave out one of the two"):
+        segment_files(pictures, model, tmp_path / "out", scheduler=address, workers=2)
+    own = {"distributed": "2026.8.0", "python": "3.11.7.final.0", "numpy": "2.4.6", "napari_runet": "0.1.0"}
+    versions = {"client": {"packages": own}, "scheduler": {"packages": {"distributed": "2026.8.0"}}}
+    check_versions({**versions, "workers": {"tcp://a": {"packages": {**own, "python": "3.11.2.final.0"}}}}, address)
+    for other, said in (({"napari_runet": None}, "has napari_runet not installed"), ({"numpy": "1.26"}, "numpy 1.26")):
+        with pytest.raises(ClusterError, match=f"Worker tcp://a of .* {said}"):
+            check_versions({**versions, "workers": {"tcp://a": {"packages": {**own, **other}}}}, address)
+    versions["scheduler"] = {"packages": {"distributed": "2024.1.0"}}
+    with pytest.raises(ClusterError, match=r"The scheduler of .* has distributed 2024\.1\.0 .* 2026\.8\.0"):
+        check_versions({**versions, "workers": {}}, address)
