@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from qtpy.QtWidgets import QLabel
 
     from napari_runet.plugin.bridging import Bridging
+    from napari_runet.plugin.carrying import Carrying
     from napari_runet.plugin.correcting import Correcting
     from napari_runet.plugin.session import Session
 
@@ -24,12 +25,17 @@ class CorrectSection(QWidget):
 
     Parameters
     ----------
-    viewer, session, correcting, bridging
+    viewer, session, correcting, bridging, carrying
         Where the Shapes layers are, the state, and what the buttons do.
     """
 
     def __init__(
-        self, viewer: "ViewerModel", session: "Session", correcting: "Correcting", bridging: "Bridging"
+        self,
+        viewer: "ViewerModel",
+        session: "Session",
+        correcting: "Correcting",
+        bridging: "Bridging",
+        carrying: "Carrying",
     ) -> None:
         super().__init__()
         reviewing = correcting.reviewing
@@ -42,6 +48,12 @@ class CorrectSection(QWidget):
             "Bridge a gap", "Click between two ends to join them; press again to go back to painting.", bridging.toggle
         )
         self.bridge.setCheckable(True)
+        self.carry = _button(
+            "Copy to the next frame",
+            "Go to the next frame, or plane, and paint there what you painted here; undo takes it back.",
+            carrying.to_next,
+        )
+        self._carrying = carrying
         self.counts = text_label("correction-counts")
         self.review_view = _button(
             "All in view is right",
@@ -102,6 +114,7 @@ class CorrectSection(QWidget):
             self.kept,
             self.correct,
             self.bridge,
+            self.carry,
             self.counts,
             self.reviews,
             self.take_prediction,
@@ -135,6 +148,7 @@ class CorrectSection(QWidget):
         _say(self.counts, f"{counts}." if counts is not None else "")
         self.reviews.setVisible(plane is not None)
         self.bridge.setVisible(plane is not None)
+        self.carry.setVisible(self._carrying.possible)
         self.bridge.setChecked(session.bridging)
         self.take_back.setVisible(counts is not None and counts.reviewed_regions > 0)
         self.take_prediction.setVisible(plane is not None and self._correcting.has_newer(plane))

@@ -64,17 +64,34 @@ class Correcting:
         except ImageError as error:
             session.correction_notice = Notice(str(error), "error")
             return None
+        plane = self.open(image, source, start=start)
+        return plane.layer if plane is not None else None
+
+    def open(
+        self,
+        image: "Image",
+        source: "Source",
+        otherwise: "npt.NDArray[np.uint8] | None" = None,
+        start: "npt.NDArray[np.uint8] | None" = None,
+    ) -> PlaneCorrection | None:
+        """Open the layer on which a plane of an image is corrected, and select it for painting.
+
+        A new one begins as `start`, else as the plane's prediction, and where there is none as `otherwise`,
+        each (Y, X). None where there is no model whose classes could be painted.
+        """
         plane = self._plane(image, source)
         if plane is None:
             return None
+        if start is None and newest_result(self._viewer, self._session.results, plane) is None:
+            start = otherwise
         layer = self._open(plane, start)
-        self._hide_masks(results)
+        self._hide_masks(results_of(self._viewer, image))
         layer.visible = True
         self._viewer.layers.selection.active = layer
         layer.mode = "paint"
-        session.correction_notice = Notice()
+        self._session.correction_notice = Notice()
         self.look()
-        return layer
+        return plane
 
     def restore(self) -> bool:
         """Open what was kept of the chosen image, exactly as it was; False when there is nothing that can be."""

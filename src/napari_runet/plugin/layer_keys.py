@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from napari.layers import Labels
 
     from napari_runet.plugin.bridging import Bridging
+    from napari_runet.plugin.carrying import Carrying
     from napari_runet.plugin.correcting import Correcting
     from napari_runet.plugin.session import Session
     from napari_runet.plugin.stepping import Stepping
@@ -21,7 +22,7 @@ class LayerKeys:
     ----------
     session, stepping
         Tell of layers.
-    correcting, bridging
+    correcting, bridging, carrying
         Do what the keys of a correction layer ask for.
     stepping_actions
         What the keys of an iteration layer do.
@@ -35,11 +36,12 @@ class LayerKeys:
         stepping: "Stepping",
         correcting: "Correcting",
         bridging: "Bridging",
+        carrying: "Carrying",
         stepping_actions: keys.Actions,
         anywhere: keys.Actions,
     ) -> None:
         self._session, self._stepping, self._correcting = session, stepping, correcting
-        self._bridging = bridging
+        self._bridging, self._carrying = bridging, carrying
         self._stepping_actions = {**stepping_actions, **anywhere}
         self._anywhere = anywhere
         self._bound: WeakSet[Labels] = WeakSet()
@@ -70,5 +72,6 @@ class LayerKeys:
             "erase": lambda: self._correcting.brush(0),
             "review": lambda: self._correcting.reviewing.review("view"),
             "bridge": self._bridging.at_mouse,
+            "carry": self._carrying.to_next,
             **self._anywhere,
         }

@@ -8,6 +8,7 @@ from qtpy.QtCore import QObject, QTimer
 from napari_runet.images.image_input import Region
 from napari_runet.plugin.flying import Flight
 from napari_runet.plugin.place_marker import PlaceMarker
+from napari_runet.plugin.placing import show_plane
 from napari_runet.plugin.scoring import Background, PlaneDoubts, Unscored, key_of
 from napari_runet.plugin.session import Notice
 
@@ -228,11 +229,7 @@ class NextPlaces(QObject):
         if result is None:
             self._session.next_notice = Notice("No doubtful place is left in any plane that was segmented.")
             return
-        source, image, dims = result.source, results.image, self._viewer.dims
-        position = dict(zip(source.input.axes.plane_axes, source.index, strict=True))
-        world = image.data_to_world([position.get(axis, 0) * factor for axis, factor in enumerate(source.factors)])
-        for axis in position:
-            dims.set_point(axis + dims.ndim - image.ndim, world[axis])
+        show_plane(self._viewer, results.image, result.source)
         self._wanted = True
         self._soon.start()  # another mask is on show by then
 

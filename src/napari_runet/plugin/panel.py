@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_runet.plugin.batch_section import BatchSection
 from napari_runet.plugin.bridging import Bridging
+from napari_runet.plugin.carrying import Carrying
 from napari_runet.plugin.choices import Choices
 from napari_runet.plugin.correct_section import CorrectSection
 from napari_runet.plugin.correcting import Correcting
@@ -71,6 +72,7 @@ class Panel(QWidget):
         self.masks = MaskActions(viewer, self.session, self.stepping, self)
         self.correcting = Correcting(viewer, self.session, self.choices)
         self.bridging = Bridging(viewer, self.session)
+        self.carrying = Carrying(viewer, self.session, self.choices, self.correcting)
         self.places = NextPlaces(viewer, self.session, self.correcting, self)
         self.tuning_engine = EngineBridge(self)
         self.fine_tuning = FineTuning(viewer, self.session, self.choices, self.correcting, self.tuning_engine)
@@ -78,7 +80,13 @@ class Panel(QWidget):
         self._make_sections()
         self._lay_out()
         self.keys = LayerKeys(
-            self.session, self.stepping, self.correcting, self.bridging, self._key_actions(), self._keys_anywhere()
+            self.session,
+            self.stepping,
+            self.correcting,
+            self.bridging,
+            self.carrying,
+            self._key_actions(),
+            self._keys_anywhere(),
         )
         self._follow_viewer()
         self._follow_session()
@@ -127,7 +135,9 @@ class Panel(QWidget):
             save=self.masks.ask_where_to_save,
         )
         self.options_fold = Fold("Options", self.options_section)
-        self.correct_section = CorrectSection(self._viewer, self.session, self.correcting, self.bridging)
+        self.correct_section = CorrectSection(
+            self._viewer, self.session, self.correcting, self.bridging, self.carrying
+        )
         self.next_section = NextSection(self.session, self.places)
         self.fine_tune_section = FineTuneSection(self.session, self.fine_tuning)
         self.batch_section = BatchSection(self._viewer, self.session, self.choices, self.correcting)

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from napari.utils.transforms import Affine
 
 if TYPE_CHECKING:
+    from napari.components import ViewerModel
     from napari.layers import Image
 
     from napari_runet.images.image_input import Region
@@ -104,3 +105,11 @@ def _first_is_apart(transform: Affine) -> bool:
     """Whether the first dimension is mixed with no other."""
     matrix = np.asarray(transform.linear_matrix)
     return not matrix[0, 1:].any() and not matrix[1:, 0].any()
+
+
+def show_plane(viewer: "ViewerModel", image: "Image", source: "Source") -> None:
+    """Scroll to a plane of a stack."""
+    position = dict(zip(source.input.axes.plane_axes, source.index, strict=True))
+    world = image.data_to_world([position.get(axis, 0) * factor for axis, factor in enumerate(source.factors)])
+    for axis in position:
+        viewer.dims.set_point(axis + viewer.dims.ndim - image.ndim, world[axis])

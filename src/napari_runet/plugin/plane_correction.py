@@ -158,8 +158,10 @@ class PlaneCorrection:
             self.keep(change)
         self.on_change(self._odd_label(now[box][different[box]]))
 
-    def paint(self, rows: "npt.NDArray[np.intp]", columns: "npt.NDArray[np.intp]", label: int) -> None:
-        """Give pixels of the plane a class, as one stroke that a person made."""
+    def paint(
+        self, rows: "npt.NDArray[np.intp]", columns: "npt.NDArray[np.intp]", label: "int | npt.NDArray[np.uint8]"
+    ) -> None:
+        """Give pixels of the plane a class, or one each, as one stroke that a person made."""
         wanted = self.shown.copy()
         wanted[rows, columns] = label
         self._write(wanted)

@@ -1,0 +1,90 @@
+"""Copying a correction to the next frame: by button, one step for undo, and a correction of its own."""
+
+import numpy as np
+import pytest
+from correcting_helpers import dock, paint, predict, press
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+
+from napari_runet.models.store import HOME_VARIABLE
+
+
+@pytest.fixture
+def movie(make_napari_viewer, qtbot, tmp_path, monkeypatch, card):
+    """A panel with a correction layer on frame 2 of a movie of 3 frames."""
+    monkeypatch.setenv(HOME_VARIABLE, str(tmp_path))  # corrections are kept there
+    viewer = make_napari_viewer(show=True)
+    image = viewer.add_image(np.zeros((3, 120, 160, 3), np.uint8), rgb=True, scale=(4, 2, 2), name="movie")
+    viewer.dims.set_current_step(0, 1)
+    panel = dock(viewer, show=True)
+    mask = np.zeros((120, 160))
+    mask[10:20, 10:150] = 1
+    predict(panel, image, mask, card)
+    viewer.layers.selection.active = image
+    qtbot.wait(100)
+    panel.scroll_area.ensureWidgetVisible(panel.correct_section.correct)
+    press(panel.correct_section.correct)
+    qtbot.wait(100)
+    yield viewer, panel, mask.astype(np.uint8)
+    panel.correcting.close()
+    for engine in (panel.engine, panel.tuning_engine):
+        engine.close()
+
+
+def test_what_was_painted_goes_along_as_one_stroke(movie, qtbot):
+    viewer, panel, mask = movie
+    here = panel.session.correction
+    section = panel.correct_section
+    panel.scroll_area.ensureWidgetVisible(section.carry)
+    press(section.carry)
+    assert "Nothing is painted here" in panel.session.correction_notice.text
+    assert viewer.dims.current_step[0] == 1
+
+    viewer.layers.selection.active = here.layer
+    here.layer.brush_size = 6
+    paint(viewer, qtbot, here.layer, (60, 40), (60, 100))
+    here.compare()
+    painted = here.known.flags != 0
+    assert painted.sum() > 200
+    panel.scroll_area.ensureWidgetVisible(section.carry)
+    press(section.carry)
+    assert viewer.dims.current_step[0] == 2
+    there = panel.session.correction
+    assert there is not here and there.source.index == (2,) and viewer.layers.selection.active is there.layer
+    np.testing.assert_array_equal(there.shown, mask | painted)  # frame 3 has no prediction, so it begins as that of 2
+    np.testing.assert_array_equal(there.known.labels[painted], 1)
+    assert there.known.counts.added == painted.sum()
+    copied = f"{painted.sum()} pixels were copied to frame 3; undo takes them back."
+    assert panel.session.correction_notice.text == copied
+    np.testing.assert_array_equal(here.known.flags != 0, painted)
+    assert not section.carry.isVisible()  # there is no frame after it
+
+    native = viewer.window._qt_viewer.canvas.native
+    native.setFocus()
+    QTest.keyClick(native, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    qtbot.waitUntil(lambda: not there.known.flags.any(), timeout=15_000)
+    np.testing.assert_array_equal(there.shown, mask)
+
+
+def test_the_key_copies_and_a_prediction_of_the_next_frame_is_kept_around(movie, qtbot, card, default_keys):
+    viewer, panel, _ = movie
+    image = panel.session.image
+    here = panel.session.correction
+    here.paint(np.arange(30, 40), np.full(10, 70), 1)
+    here.paint(np.arange(12, 16), np.full(4, 70), 0)
+    viewer.dims.set_current_step(0, 2)
+    other = np.zeros((120, 160))
+    other[15:25, 10:150] = 1
+    predict(panel, image, other, card, run="run 2")
+    viewer.dims.set_current_step(0, 1)
+    qtbot.wait(100)
+    viewer.layers.selection.active = here.layer
+    panel.correcting.look()
+    native = viewer.window._qt_viewer.canvas.native
+    native.setFocus()
+    QTest.keyClick(native, Qt.Key.Key_N, Qt.KeyboardModifier.ShiftModifier)
+    qtbot.waitUntil(lambda: panel.session.correction not in (None, here), timeout=15_000)
+    expected = other.astype(np.uint8)
+    expected[30:40, 70] = 1
+    expected[12:16, 70] = 0
+    np.testing.assert_array_equal(panel.session.correction.shown, expected)
