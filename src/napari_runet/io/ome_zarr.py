@@ -32,6 +32,7 @@ class Level:
     path: str
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
+    chunks: tuple[int, ...]
     scale: tuple[float, ...]
     translation: tuple[float, ...]
 
@@ -52,6 +53,8 @@ class OmeZarr:
         Of each dimension, None where there is none.
     levels
         The finest first.
+    colours
+        Of a label image: what its labels look like, as ``#rrggbb``, as far as it says; None for an image.
     """
 
     path: Path
@@ -59,6 +62,7 @@ class OmeZarr:
     axes: str
     units: tuple[str | None, ...]
     levels: tuple[Level, ...]
+    colours: dict[int, str] | None = None
 
     def level(self, number: int) -> Level:
         """One of the levels.
@@ -118,6 +122,11 @@ class ZarrArray:
         """Number of dimensions."""
         return len(self.shape)
 
+    @property
+    def chunks(self) -> tuple[int, ...]:
+        """What is stored in one piece."""
+        return tuple(map(int, self._array.chunks))
+
     def __getitem__(self, key: Any) -> npt.NDArray[Any]:
         """A part of the array, as numpy slices it.
 
@@ -175,7 +184,31 @@ def read_ome_zarr(path: Path) -> OmeZarr:
     version: Literal["0.4", "0.5"] = "0.5" if "ome" in attributes else "0.4"
     levels = tuple(_level(path.absolute(), dataset, image.transformations) for dataset in image.datasets)
     letters = "".join(axis.letter for axis in axes)
-    return OmeZarr(path.absolute(), version, letters, tuple(axis.unit for axis in axes), levels)
+    return OmeZarr(path.absolute(), version, letters, tuple(axis.unit for axis in axes), levels, _colours(said))
+
+
+def label_images(path: Path) -> list[OmeZarr]:
+    """The label images in the ``labels`` group of an image.
+
+    Raises
+    ------
+    FileError
+        When one of them cannot be read.
+    """
+    import zarr
+
+    if not is_zarr(path / "labels"):
+        return []
+    attributes: dict[str, Any] = zarr.open_group(path / "labels", mode="r").attrs.asdict()
+    return [read_ome_zarr(path / "labels" / str(name)) for name in attributes.get("ome", attributes).get("labels", [])]
+
+
+def _colours(said: dict[str, Any]) -> dict[int, str] | None:
+    label = said.get("image-label")
+    if not isinstance(label, dict):
+        return None
+    colours = (each for each in label.get("colors") or () if len(each.get("rgba", ())) == 4)
+    return {int(each["label-value"]): "#" + "".join(f"{part:02x}" for part in each["rgba"][:3]) for each in colours}
 
 
 class _Axis(BaseModel):
@@ -216,7 +249,9 @@ def _level(path: Path, dataset: _Dataset, further: list[_Transformation]) -> Lev
             scale, translation = scale * step.scale, translation * step.scale
         if step.translation:
             translation = translation + step.translation
-    return Level(dataset.path, array.shape, array.dtype, tuple(scale.tolist()), tuple(translation.tolist()))
+    return Level(
+        dataset.path, array.shape, array.dtype, array.chunks, tuple(scale.tolist()), tuple(translation.tolist())
+    )
 
 
 def _where_images_may_be(path: Path, said: Any) -> str:
