@@ -14,7 +14,7 @@ class IterationPlot(TwoScalePlot):
     """Bars for the changed pixels (left scale), a line for the mean confidence (right scale)."""
 
     def __init__(self) -> None:
-        super().__init__("changed pixels", "confidence, %", height=130)
+        super().__init__("changed", "confidence, %", height=130, left_units="px")
         self._bars = pyqtgraph.BarGraphItem(x=[], height=[], width=0.6, brush=LEFT, pen=None)
         self.left.addItem(self._bars)
         self._line = pyqtgraph.PlotDataItem(symbol="o", symbolSize=6, pen=None)

@@ -16,10 +16,13 @@ class TwoScalePlot(QWidget):
         What the two scales measure.
     height
         In pixels.
+    left_units
+        Units of the left scale, which then has a prefix as its values need it (k, M).
     """
 
-    def __init__(self, left_label: str, right_label: str, height: int) -> None:
+    def __init__(self, left_label: str, right_label: str, height: int, left_units: str | None = None) -> None:
         super().__init__()
+        self._left_has_prefix = left_units is not None
         self._widget = pyqtgraph.PlotWidget()
         self._widget.setFixedHeight(height)
         self._widget.setMenuEnabled(False)
@@ -33,7 +36,8 @@ class TwoScalePlot(QWidget):
         self.right.setZValue(10)
         self.left.getAxis("right").linkToView(self.right)
         self.right.setXLink(self.left)
-        self.left.setLabel("left", left_label, color=LEFT)
+        self.left.setLabel("left", left_label, left_units, color=LEFT)
+        self.left.layout.setContentsMargins(0, 8, 0, 0)  # half of the topmost number stands above its axis
         self.left.setLabel("right", right_label, color=RIGHT)
         self.left.getViewBox().sigResized.connect(self.follow_size)
         layout = QVBoxLayout(self)
@@ -52,5 +56,5 @@ class TwoScalePlot(QWidget):
             axis.setPen(text)
             axis.setTextPen(text)
             axis.setStyle(tickTextOffset=2)
-            axis.enableAutoSIPrefix(False)
+            axis.enableAutoSIPrefix(side == "left" and self._left_has_prefix)
             axis.label.setDefaultTextColor(pyqtgraph.mkColor(color))
