@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from engine_helpers import save_tiny_model, wait_until
 
+from napari_runet.engine import process
 from napari_runet.engine.arrays import sweep
 from napari_runet.engine.messages import (
     Cancelled,
@@ -272,3 +273,17 @@ def test_closing_while_a_plane_is_read_leaves_no_files(listen, tiny_model, photo
     engine.client.close()
     go_on.set()
     wait_until(lambda: not list(tmp_path.glob("napari-runet-*")), "the private folder is gone")
+
+
+def test_a_worker_that_cannot_be_understood_is_not_said_to_lack_memory(tmp_path, monkeypatch):
+    babble = "import sys, time\nsys.stdout.buffer.write(b'\\xff' * 64)\nsys.stdout.flush()\ntime.sleep(60)\n"
+    (tmp_path / "babbling.py").write_text(babble)
+    monkeypatch.setattr(process, "_COMMAND", "babbling")
+    ended = threading.Event()
+    worker = process.WorkerProcess(
+        tmp_path, {"PYTHONPATH": str(tmp_path)}, lambda *_: None, lambda _: ended.set()
+    )
+    assert ended.wait(60) and gone(worker.pid)
+    sentence, _ = worker.describe_end()
+    assert "cannot be read" in sentence and "memory" not in sentence
+    worker.close()

@@ -46,7 +46,7 @@ class WorkerProcess:
         self._on_event, self._on_end = on_event, on_end
         self._lines: deque[str] = deque(maxlen=KEPT_LINES)
         self._write_lock = threading.Lock()
-        self._garbled = ""
+        self._garbled, self._killed_unheard = "", False
         # -P: a file called torch.py in the folder that napari was started from must not be imported.
         self._popen = subprocess.Popen(
             [sys.executable, "-P", "-m", _COMMAND, str(folder)],
@@ -106,7 +106,9 @@ class WorkerProcess:
     def describe_end(self) -> tuple[str, str]:
         """A sentence on why the process ended, and the last lines that it wrote; after `on_end` was called."""
         self._drain.join(1.0)  # a child of the worker may keep its stderr open
-        return _sentence(self._popen.returncode, self._garbled), "\n".join(self._lines)
+        # one that was killed here, because what it sent could not be read, did not run out of memory
+        returncode = 0 if self._killed_unheard else self._popen.returncode
+        return _sentence(returncode, self._garbled), "\n".join(self._lines)
 
     def _read_events(self) -> None:
         assert self._popen.stdout is not None
@@ -118,6 +120,7 @@ class WorkerProcess:
         try:
             self._popen.wait(1.0)
         except subprocess.TimeoutExpired:  # it can no longer be heard, so it is of no use
+            self._killed_unheard = True
             self._popen.kill()
             self._popen.wait()
         self._on_end(self)
