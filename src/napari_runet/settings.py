@@ -6,6 +6,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 
+BackendName = Literal["auto", "base", "reference"]
+"""How a network is computed: the fastest way there is, torch alone, or the plain network."""
+
 MAX_ITERATIONS = 10
 
 

@@ -79,7 +79,9 @@ def test_progress_ends_each_iteration_and_never_goes_back(listen, tiny_model):
 @pytest.mark.parametrize("dtype", ["bool", "uint8", "uint16", "int32", "float32", ">f8"])
 def test_every_dtype_and_a_grey_plane_are_taken(listen, tiny_model, dtype):
     engine = listen()
-    image = (np.random.default_rng(3).random((40, 50)) * 200).astype(dtype)
+    image = np.random.default_rng(3).random((40, 50)) * 200
+    # not all True: where every pixel is alike, normalising an untrained network's features amplifies rounding
+    image = image > 100 if dtype == "bool" else image.astype(dtype)
     request = engine.client.segment(image, folder=tiny_model, name="grey", settings=CPU)
     engine.wait_for(Finished, request_id=request)
     done = next(event for event in engine.seen if isinstance(event, IterationDone))

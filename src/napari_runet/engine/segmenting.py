@@ -27,7 +27,7 @@ from napari_runet.images.normalisation import IntensityRange
 from napari_runet.images.thresholding import labels_from
 from napari_runet.inference.devices import choose_device
 from napari_runet.inference.following import Movies
-from napari_runet.inference.segmenter import LoadedModel, iterate, place
+from napari_runet.inference.segmenter import LoadedModel, iterate, ready
 from napari_runet.inference.starting import Start
 from napari_runet.io.scratch import forget_pages
 from napari_runet.models.store import read_card
@@ -75,7 +75,7 @@ class ModelCache:
                 self._models.popitem(last=False)
             card, network = load_network(Path(folder))
             key = (folder, card.sha256, choice.name)
-            self._models[key] = LoadedModel(card, place(network, choice.name), choice)
+            self._models[key] = ready(card, network, choice)
         self._models.move_to_end(key)
         return self._models[key]
 

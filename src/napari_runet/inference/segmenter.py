@@ -16,6 +16,7 @@ from napari_runet.images.normalisation import IntensityRange
 from napari_runet.images.pixel_size import PixelSize
 from napari_runet.images.prediction import Prediction
 from napari_runet.images.rescaling import View
+from napari_runet.inference.backends.choosing import accelerated
 from napari_runet.inference.devices import DeviceChoice, choose_device
 from napari_runet.inference.iterations import Iteration, Report, _ignore, iterate_plane
 from napari_runet.inference.starting import Start, read_start
@@ -24,19 +25,28 @@ from napari_runet.models.card import NOT_TRAINED_FOR_IT, ModelCard, goes_on_from
 from napari_runet.models.store import ModelStore
 from napari_runet.models.weights import load_network
 from napari_runet.networks import IterativeNetwork
-from napari_runet.settings import DeviceName, SegmentationSettings
+from napari_runet.settings import BackendName, DeviceName, SegmentationSettings
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A model that is ready to run: its card, its network, and where it is."""
+    """A model that is ready to run: its card, its network, and where it is.
+
+    `backend` is what runs instead of the network, see `napari_runet.inference.backends`; None for the network itself.
+    """
 
     card: ModelCard
     network: IterativeNetwork
     device: DeviceChoice
+    backend: IterativeNetwork | None = None
+
+    @property
+    def runner(self) -> IterativeNetwork:
+        """What to run for predictions."""
+        return self.network if self.backend is None else self.backend
 
 
-def load_model(name: str | Path, device: DeviceName = "auto") -> LoadedModel:
+def load_model(name: str | Path, device: DeviceName = "auto", backend: BackendName = "auto") -> LoadedModel:
     """Load a model by id, or from a folder.
 
     Parameters
@@ -45,6 +55,9 @@ def load_model(name: str | Path, device: DeviceName = "auto") -> LoadedModel:
         An id such as ``"retina"``; a folder when it is a Path or holds a path separator.
     device
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+    backend
+        ``"auto"`` for the fastest way to compute it; ``"base"`` for torch alone; ``"reference"`` for the network as
+        it is written, which the others agree with but for rounding.
 
     Raises
     ------
@@ -53,9 +66,15 @@ def load_model(name: str | Path, device: DeviceName = "auto") -> LoadedModel:
     DeviceError
         When the device is not there.
     """
-    choice = choose_device(device)
-    card, network = load_network(ModelStore().find(name))
-    return LoadedModel(card, place(network, choice.name), choice)
+    return ready(*load_network(ModelStore().find(name)), choose_device(device), backend)
+
+
+def ready(
+    card: ModelCard, network: IterativeNetwork, device: DeviceChoice, backend: BackendName = "auto"
+) -> LoadedModel:
+    """Place a network on a device and choose what runs it there; its weights must not change any more."""
+    placed = place(network, device.name)
+    return LoadedModel(card, placed, device, accelerated(placed, backend))
 
 
 def place(network: IterativeNetwork, device: str) -> IterativeNetwork:
@@ -88,7 +107,7 @@ def iterate(
     """
     if pixel_size is None:
         estimated = settings.rescale and intensities is None
-        pixel_size = pixel_size_of(model.card, model.network, image, index) if estimated else PixelSize()
+        pixel_size = pixel_size_of(model.card, model.runner, image, index) if estimated else PixelSize()
     return _steps(image, model, settings, index, region, start, intensities, quantised, report, pixel_size)
 
 
@@ -108,7 +127,7 @@ def _steps(
     run = iterate_plane if views == [View()] else partial(iterate_views, views=views)
     for step in run(
         model.card,
-        model.network,
+        model.runner,
         image,
         index,
         iterations=settings.iterations or model.card.iterations,

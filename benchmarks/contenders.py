@@ -1,0 +1,135 @@
+"""What `speed.py` compares, each in a process of its own: ``python contenders.py WHAT MODEL HEIGHT WIDTH BACKEND``.
+
+A process prepares itself, and then does its work once for each line on standard input, and answers with seconds of
+the clock, seconds of all its threads, and the seconds of the clock to the end of the first iteration. ``check FILE``
+instead of an empty line saves what it computed.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from napari_runet import load_model, segment
+from napari_runet.images.drawn import draw_fundus
+from napari_runet.images.image_input import ImageInput
+from napari_runet.images.normalisation import measure_range, normalise
+from napari_runet.inference.segmenter import place
+from napari_runet.networks.iterative import pad_to_multiple
+from napari_runet.training.losses import recurrent_loss
+from yardstick import Yardstick
+
+ITERATIONS = 3
+Work = Callable[[], Iterator[Tensor]]
+
+
+def picture(height: int, width: int) -> np.ndarray:
+    """A drawn fundus, cut to the size."""
+    side = max(height, width)
+    top, left = (side - height) // 2, (side - width) // 2
+    return draw_fundus(1, side)[0][top : top + height, left : left + width]
+
+
+def network_input(image: np.ndarray) -> Tensor:
+    """(1, 3, Y, X), normalised and padded."""
+    intensities = measure_range(ImageInput.from_array(image), (), 0.5, 99.5, per_channel=True)
+    pixels = torch.from_numpy(np.ascontiguousarray(normalise(image, intensities), np.float32))
+    return pad_to_multiple(pixels.permute(2, 0, 1)[None], 16).contiguous()
+
+
+def yardstick(model: str, height: int, width: int, backend: str) -> Work:
+    """The logits of the plain implementation."""
+    network = Yardstick().eval()
+    network.load_state_dict(load_model(model, "cpu", "reference").network.state_dict())
+    pixels = network_input(picture(height, width))
+    return lambda: network.iterate(pixels, ITERATIONS)
+
+
+def logits(model: str, height: int, width: int, backend: str) -> Work:
+    """The logits of a backend."""
+    network = load_model(model, "cpu", backend).runner
+    pixels = network_input(picture(height, width)).contiguous(memory_format=torch.channels_last)
+
+    def work() -> Iterator[Tensor]:
+        return network.iterate_from(pixels, network.initial_state(pixels), ITERATIONS)
+
+    return work
+
+
+def whole(model: str, height: int, width: int, backend: str) -> Work:
+    """All of `segment`, without rescaling."""
+    loaded, image = load_model(model, "cpu", backend), picture(height, width)
+
+    def work() -> Iterator[Tensor]:
+        prediction = segment(image, loaded, iterations=ITERATIONS, rescale=False)
+        yield from (torch.from_numpy(each[None]) for each in prediction.foreground)
+
+    return work
+
+
+def training(network: torch.nn.Module, layout: torch.memory_format, height: int, width: int) -> Work:
+    """A training step on a batch of 4: forward, the loss at each iteration, backward, update."""
+    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-4)
+    pixels = network_input(picture(2 * height, 2 * width))[0]
+    corners = [(0, 0), (0, width), (height, 0), (height, width)]
+    images = torch.stack([pixels[:, y : y + height, x : x + width] for y, x in corners]).contiguous(
+        memory_format=layout
+    )
+    labels = (images[:, 0] > 0).long()
+
+    def work() -> Iterator[Tensor]:
+        with torch.inference_mode(False), torch.enable_grad():
+            loss = recurrent_loss(list(network(images.clone(), ITERATIONS)), labels.clone(), alpha=0.4)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimiser.step()
+        yield loss.detach()
+
+    return work
+
+
+def training_yardstick(model: str, height: int, width: int, backend: str) -> Work:
+    """A training step of the plain implementation."""
+    network = Yardstick().train()
+    network.load_state_dict(load_model(model, "cpu", "reference").network.state_dict())
+    return training(network, torch.contiguous_format, height, width)
+
+
+def training_ours(model: str, height: int, width: int, backend: str) -> Work:
+    """A training step as the trainer does it."""
+    network = place(load_model(model, "cpu", "reference").network, "cpu").train()
+    return training(network, torch.channels_last, height, width)
+
+
+def matmul(model: str, height: int, width: int, backend: str) -> Work:
+    """A matrix product of 1024 x 1024, ten times: 21.5 GFLOP."""
+    one, other = torch.rand(1024, 1024), torch.rand(1024, 1024)
+    return lambda: iter([one @ other for _ in range(10)])
+
+
+CONTENDERS = {
+    work.__name__: work for work in (yardstick, logits, whole, training_yardstick, training_ours, matmul)
+}
+
+
+@torch.inference_mode()
+def serve(work: Work) -> None:
+    """Work once for each line."""
+    for line in sys.stdin:
+        wall, cpu, first, found = time.perf_counter(), time.process_time(), 0.0, []
+        for each in work():
+            first = first or time.perf_counter() - wall
+            found.append(each)
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        if line.startswith("check "):
+            np.save(line.split(maxsplit=1)[1].strip(), torch.stack(found).numpy())
+        print(wall, cpu, first, flush=True)
+
+
+if __name__ == "__main__":
+    what, chosen_model, rows, columns, chosen_backend = sys.argv[1:]
+    serve(CONTENDERS[what](chosen_model, int(rows), int(columns), chosen_backend))
