@@ -182,7 +182,7 @@ def test_planes_are_ranked_by_what_is_left_in_them(make_napari_viewer, card):
 
     class Result(SimpleNamespace):
         def __init__(self, steps):
-            super().__init__(iterations=steps, run_id="run", threshold=0.5)
+            super().__init__(iterations=steps, run_id="run", threshold=0.5, own=len(steps))
 
         def __len__(self):
             return len(self.iterations)

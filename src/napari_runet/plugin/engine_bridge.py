@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from napari_runet.engine.requests import CorrectedPlane, Plane
+    from napari_runet.engine.requests import CorrectedPlane, Plane, PlaneStart
     from napari_runet.images.image_input import Region
     from napari_runet.settings import FineTuningSettings, SegmentationSettings
 
@@ -73,6 +73,7 @@ class EngineBridge(QObject):
         name: str,
         settings: "SegmentationSettings",
         region: "Region | None",
+        start: "PlaneStart | None" = None,
         chain: str = "",
         keep: "Keep" = keep,
     ) -> str:
@@ -81,7 +82,7 @@ class EngineBridge(QObject):
         `keep` makes of the probabilities in a mapped file what `told` hands on; called on the client's thread.
         """
         request_id = self.start().segment(
-            plane, folder=folder, name=name, settings=settings, region=region, chain=chain
+            plane, folder=folder, name=name, settings=settings, region=region, start=start, chain=chain
         )
         self._keeping[request_id] = keep
         return request_id

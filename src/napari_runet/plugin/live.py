@@ -68,4 +68,4 @@ class Live(QObject):
         result, card = session.results.result, session.model.card
         wanted = session.settings.iterations or card.iterations
         known = result.card.sha256 == card.sha256 and result.region is None
-        return known and result.state != "running" and len(result) == wanted
+        return known and result.state != "running" and result.own == wanted

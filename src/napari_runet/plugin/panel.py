@@ -18,6 +18,7 @@ from napari_runet.plugin.fine_tune_section import AskBeforeClosing, FineTuneSect
 from napari_runet.plugin.fine_tuning import FineTuning
 from napari_runet.plugin.image_section import ImageSection
 from napari_runet.plugin.iterations_section import IterationsSection
+from napari_runet.plugin.key_actions import correction_actions, iteration_actions
 from napari_runet.plugin.layer_keys import LayerKeys
 from napari_runet.plugin.layers import without_proxy
 from napari_runet.plugin.live import Live
@@ -27,6 +28,8 @@ from napari_runet.plugin.next_places import NextPlaces
 from napari_runet.plugin.next_section import NextSection
 from napari_runet.plugin.options_section import OptionsSection
 from napari_runet.plugin.planning import Planning
+from napari_runet.plugin.refine_section import RefineSection
+from napari_runet.plugin.refining import Refining
 from napari_runet.plugin.running_work import RunningWork
 from napari_runet.plugin.segment_section import SegmentSection
 from napari_runet.plugin.segmentation import Segmentation
@@ -41,8 +44,6 @@ if TYPE_CHECKING:
     import napari
     from napari.utils.events import Event
     from qtpy.QtGui import QShowEvent
-
-    from napari_runet.plugin.keys import Actions
 
 
 class Panel(QWidget):
@@ -73,6 +74,7 @@ class Panel(QWidget):
         self.correcting = Correcting(viewer, self.session, self.choices)
         self.bridging = Bridging(viewer, self.session)
         self.carrying = Carrying(viewer, self.session, self.choices, self.correcting)
+        self.refining = Refining(viewer, self.session, self.engine, self)
         self.places = NextPlaces(viewer, self.session, self.correcting, self)
         self.tuning_engine = EngineBridge(self)
         self.fine_tuning = FineTuning(viewer, self.session, self.choices, self.correcting, self.tuning_engine)
@@ -80,13 +82,7 @@ class Panel(QWidget):
         self._make_sections()
         self._lay_out()
         self.keys = LayerKeys(
-            self.session,
-            self.stepping,
-            self.correcting,
-            self.bridging,
-            self.carrying,
-            self._key_actions(),
-            self._keys_anywhere(),
+            self.session, self.stepping, iteration_actions(self), correction_actions(self), self.correcting.correct
         )
         self._follow_viewer()
         self._follow_session()
@@ -138,6 +134,7 @@ class Panel(QWidget):
         self.correct_section = CorrectSection(
             self._viewer, self.session, self.correcting, self.bridging, self.carrying
         )
+        self.refine_section = RefineSection(self.session, self.refining)
         self.next_section = NextSection(self.session, self.places)
         self.fine_tune_section = FineTuneSection(self.session, self.fine_tuning)
         self.batch_section = BatchSection(self._viewer, self.session, self.choices, self.correcting)
@@ -154,6 +151,7 @@ class Panel(QWidget):
             self.iterations_section,
             self.next_section,
             self.correct_section,
+            self.refine_section,
             self.fine_tune_section,
             self.batch_section,
         )
@@ -221,19 +219,6 @@ class Panel(QWidget):
         theme = get_theme(self._viewer.theme)
         self.iterations_section.set_colors(theme.background.as_hex(), theme.text.as_hex())
         self.fine_tune_section.set_colors(theme.background.as_hex(), theme.text.as_hex())
-
-    def _key_actions(self) -> "Actions":
-        return {
-            "previous": lambda: self.stepping.step(-1),
-            "next": lambda: self.stepping.step(1),
-            "first": lambda: self.stepping.show(1),
-            "last": lambda: self.stepping.show(self.stepping.count),
-            "play": self.iterations_section.toggle_play,
-            "changes": lambda: self.stepping.show_changes(not self.session.changes_shown),
-        }
-
-    def _keys_anywhere(self) -> "Actions":
-        return {"next_place": self.places.next, "leave_place": self.places.out}
 
     # Coming and going
 

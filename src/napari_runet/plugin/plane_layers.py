@@ -63,20 +63,30 @@ class PlaneLayers:
 
     def show_changes(self, result: "Result", iteration: int, visible: bool) -> None:
         """Draw, or hide, the pixels that flipped at an iteration."""
-        there = self.changes is not None and self.changes in self._viewer.layers
         if not visible or not len(result):
+            self.draw_changes(result, None)
+            return
+        self.draw_changes(result, result.changes(iteration), iteration)
+
+    def draw_changes(self, result: "Result", plane: "npt.NDArray[np.uint8] | None", iteration: int = 0) -> None:
+        """Draw pixels of what was segmented that were added (1) or removed (2); None hides them.
+
+        `iteration` is noted in the layer's metadata, the last one when 0.
+        """
+        there = self.changes is not None and self.changes in self._viewer.layers
+        if plane is None:
             if there and self.changes is not None:
                 set_visible(self.changes, False)
             return
         placement = place(self._image, result.source, result.region)
-        data = placement.lift(result.changes(iteration))
+        data = placement.lift(plane)
         if self.changes is None or not there or self.changes.ndim != data.ndim:
             remove(self._viewer, self.changes)
             self.changes = new_labels(data, placement, f"{result.title} · changes", CHANGE_COLORS, opacity=1.0)
             self.changes.metadata[OWNER] = self._owner
         else:
             write_labels(self.changes, data, placement)
-        self.changes.metadata[RECORD] = result.record(iteration)
+        self.changes.metadata[RECORD] = result.record(iteration or len(result))
         add_unselected(self._viewer, self.changes)
         set_visible(self.changes, True)
 

@@ -57,7 +57,8 @@ class ResultLayers:
         self.iterations: dict[int, Labels] = {}
         self.of_plane = PlaneLayers(viewer, image, self)
         self._pixels: dict[int, LayerPixels] = {}
-        self._at: dict[tuple[int, Index], tuple[str, int, float]] = {}
+        self._at: dict[tuple[int, Index], tuple[str, int, float, int]] = {}
+        self._names: dict[int, str] = {}
         self._records: dict[int, dict[str, dict[str, object]]] = {}
 
     def __deepcopy__(self, memo: object) -> "ResultLayers":
@@ -138,6 +139,12 @@ class ResultLayers:
             self._pixels.pop(number, None)
         self.of_plane.finish()
 
+    def mark_missing(self) -> None:
+        """Mark the layers of iterations that no plane has any more."""
+        for number, layer in self.iterations.items():
+            if number > self.count and layer in self._viewer.layers:
+                mark(layer)
+
     def set_threshold(self, threshold: float) -> None:
         """Take another threshold for all planes; the layers follow by `update`."""
         for result in self.planes.values():
@@ -176,11 +183,13 @@ class ResultLayers:
             pixels.write(result, iteration)
         if layer is None or not there or layer.ndim != pixels.data.ndim:
             remove(self._viewer, layer)
-            name = f"{self.latest.title} · iteration {iteration}"
-            layer = new_labels(pixels.data, placement, name, label_colors(self.card))
+            layer = new_labels(pixels.data, placement, self._name(result, iteration), label_colors(self.card))
             layer.metadata[OWNER] = self
         else:
             write_labels(layer, pixels.data, placement, seen=result.source.index == self.index)
+            if layer.name == self._names.get(iteration):  # else somebody has given it another
+                layer.name = self._name(result, iteration)
+        self._names[iteration] = self._name(result, iteration)
         self.iterations[iteration], self._pixels[iteration] = layer, pixels
         self._at[iteration, result.source.index] = _state(result, iteration)
         self._record(layer, result, iteration)
@@ -214,6 +223,10 @@ class ResultLayers:
         """Whether the layer of an iteration holds a run as it is now."""
         return self._at.get((iteration, result.source.index)) == _state(result, iteration)
 
+    def _name(self, result: Result, iteration: int) -> str:
+        followed = ", from your correction" if result.own < iteration <= len(result) else ""
+        return f"{self.latest.title} · iteration {iteration}{followed}"
+
     def _forget(self, iteration: int) -> None:
         """The layer of an iteration gets other pixels: it holds no plane any more."""
         self._at = {key: state for key, state in self._at.items() if key[0] != iteration}
@@ -229,9 +242,10 @@ class ResultLayers:
         layer.metadata[RECORD] = record
 
 
-def _state(result: Result, iteration: int) -> tuple[str, int, float]:
+def _state(result: Result, iteration: int) -> tuple[str, int, float, int]:
     """What the mask of an iteration depends on."""
-    return result.run_id, min(iteration, len(result)), result.threshold
+    number = min(iteration, len(result))
+    return result.run_id, number, result.threshold, result.followed if number > result.own else 0
 
 
 def _same_stack(first: Result, second: Result) -> bool:

@@ -56,6 +56,9 @@ class Result:
         Names the press of the button, which may have segmented many planes.
     device, goes_on
         Where it ran, and whether it began from the mask of the frame before.
+    from_correction, followed
+        How many of the iterations, at their end, follow a person's corrections, and a number that grows when they
+        change.
     """
 
     image_name: str
@@ -69,6 +72,8 @@ class Result:
     goes_on: bool = False
     state: RunState = "running"
     iterations: list[IterationResult] = field(default_factory=list)
+    from_correction: int = 0
+    followed: int = 0
     _counts: dict[tuple[int, float], int] = field(default_factory=dict)
 
     def __deepcopy__(self, memo: object) -> "Result":
@@ -77,6 +82,35 @@ class Result:
 
     def __len__(self) -> int:
         return len(self.iterations)
+
+    @property
+    def own(self) -> int:
+        """How many iterations the run itself computed."""
+        return len(self.iterations) - self.from_correction
+
+    def follow(
+        self, parts: list[npt.NDArray[np.uint8]], box: tuple[slice, slice] = (slice(None), slice(None))
+    ) -> None:
+        """Have parts of a box, (K, height, width) uint8, be in the iterations after the run's own; [] for none.
+
+        What such iterations held before stays outside the box.
+        """
+        own = self.own
+        for key in [key for key in self._counts if key[0] > own]:
+            del self._counts[key]
+        del self.iterations[own + len(parts) :]
+        while len(self) < own + len(parts):
+            last = self.iterations[-1]
+            self.iterations.append(IterationResult(np.array(last.foreground), last.mean_confidence))
+        self.from_correction = len(parts)
+        for number, part in enumerate(parts, own):
+            found = self.iterations[number]
+            held = found.foreground[:, *box]
+            gained = float(_best(part).sum(dtype=np.int64)) - float(_best(held).sum(dtype=np.int64))
+            held[...] = part
+            confidence = found.mean_confidence + gained / (255 * found.foreground[0].size)
+            self.iterations[number] = IterationResult(found.foreground, confidence)
+        self.followed += 1
 
     @property
     def title(self) -> str:
@@ -116,10 +150,11 @@ class Result:
     def changes(self, iteration: int) -> npt.NDArray[np.uint8]:
         """(Y, X) uint8: 1 where foreground was added since the iteration before, 2 where it was removed.
 
-        A pixel that went from one class to another counts as added. Before the first iteration all is background.
+        A pixel that went from one class to another counts as added. Before the first iteration all is background;
+        those that follow corrections are compared with the run's own last one.
         """
         now = self.labels(iteration)
-        before = self.labels(iteration - 1) if iteration > 1 else np.zeros_like(now)
+        before = self.labels(min(iteration - 1, self.own)) if iteration > 1 else np.zeros_like(now)
         flipped = now != before
         return np.where(flipped, np.where(now > 0, 1, 2), 0).astype(np.uint8)
 
@@ -128,7 +163,7 @@ class Result:
         key = (iteration, self.threshold)
         if key not in self._counts:
             now = self.labels(iteration)
-            flipped = now if iteration == 1 else now != self.labels(iteration - 1)
+            flipped = now if iteration == 1 else now != self.labels(min(iteration - 1, self.own))
             self._counts[key] = int(np.count_nonzero(flipped))
         return self._counts[key]
 
@@ -139,10 +174,7 @@ class Result:
 
     def confidence(self, iteration: int) -> npt.NDArray[np.float32]:
         """(Y, X) float32: the probability of the most probable class, background included."""
-        foreground = self.at(iteration).foreground
-        background = 255 - np.minimum(foreground.sum(axis=0, dtype=np.uint16), 255)
-        best = np.maximum(foreground.max(axis=0), background)
-        return np.asarray(best / np.float32(255), np.float32)
+        return np.asarray(_best(self.at(iteration).foreground) / np.float32(255), np.float32)
 
     def record(self, iteration: int) -> dict[str, object]:
         """Plain values for a layer's metadata: which image, model, version, run, iteration and threshold."""
@@ -153,8 +185,16 @@ class Result:
             "model_sha256": self.card.sha256,
             "run": self.run_id,
             "iteration": min(iteration, max(1, len(self))),
+            "from_correction": self.own < min(iteration, len(self)),
             "threshold": self.threshold,
             "plane": list(self.source.index),
             "level": self.source.level,
             "region": None if box is None else [box.y, box.x, box.height, box.width],
         }
+
+
+def _best(foreground: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint16]:
+    """(Y, X) 255 times the probability of the most probable class, background included."""
+    background = 255 - np.minimum(foreground.sum(axis=0, dtype=np.uint16), 255)
+    best: npt.NDArray[np.uint16] = np.maximum(foreground.max(axis=0), background)
+    return best

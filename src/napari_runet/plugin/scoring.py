@@ -43,14 +43,14 @@ class Unscored:
 
     def queue(self) -> ReviewQueue:
         """The places of the plane."""
-        last = self.result.iterations[-1].foreground
-        before = self.result.iterations[-2].foreground if len(self.result) > 1 else None
+        own = [iteration.foreground for iteration in self.result.iterations[: self.result.own][-2:]]
+        last, before = own[-1], own[0] if len(own) > 1 else None
         return ReviewQueue(doubt(last, before, self.result.threshold, self.settled), self.seen)
 
 
 def key_of(result: "Result") -> object:
     """What a mask depends on."""
-    return result.run_id, result.source.index, len(result), result.threshold
+    return result.run_id, result.source.index, result.own, result.threshold
 
 
 class PlaneDoubts:

@@ -96,6 +96,9 @@ class Session:
     place, places_left, uncertainty_shown, next_notice
         The doubtful place that the view was flown to (None for none), how many are left on the plane (None while it
         has not been scored), whether the score is drawn, and what there is to say about it.
+    refine_always, refined_pixels, refine_notice
+        Whether each stroke is followed by further iterations, how many pixels they would change (and nobody took yet),
+        and what there is to say about it.
     tuning_settings, start_from, learn_from_earlier
         The options of fine-tuning, the model it starts from (None for the one that segments), and whether it also
         learns from images that were corrected earlier and are not open.
@@ -137,6 +140,9 @@ class Session:
     places_left: int | None = None
     uncertainty_shown: bool = False
     next_notice: Notice = field(default_factory=Notice)
+    refine_always: bool = False
+    refined_pixels: int = 0
+    refine_notice: Notice = field(default_factory=Notice)
     tuning_settings: FineTuningSettings = field(default_factory=FineTuningSettings)
     start_from: Optional["StoredModel"] = None
     learn_from_earlier: bool = True

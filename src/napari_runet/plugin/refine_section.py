@@ -1,0 +1,84 @@
+"""The panel's section that follows strokes with further iterations."""
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QWidget
+
+from napari_runet.plugin.segment_section import NOTICE_MARKS
+from napari_runet.plugin.widgets import SPACING, Fold, boxed, column, quiet, text_label
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_runet.plugin.refining import Refining
+    from napari_runet.plugin.session import Session
+
+
+class RefineSection(QWidget):
+    """Refine from here, after each stroke where that is wanted; take or drop what is offered.
+
+    It is folded away at first: as ``benchmarks/refine.py`` measures, it saves few strokes on roads and hardly any
+    elsewhere.
+
+    Parameters
+    ----------
+    session, refining
+        The state, and what the buttons do.
+    """
+
+    def __init__(self, session: "Session", refining: "Refining") -> None:
+        super().__init__()
+        self._session = session
+        self.refine = _button(
+            "Refine from here", "Let the network go on from your strokes, around them.", refining.refine
+        )
+        self.refine.setObjectName("refine")
+        self.always = QCheckBox("after each stroke")
+        self.always.setToolTip("Do so whenever you have painted.")
+        self.always.toggled.connect(self._set_always)
+        self.take = _button("Take it", "Write it into your layer, never over what you have set; undo takes it back.",
+                            refining.take)  # fmt: skip
+        self.take.setObjectName("take-refined")
+        self.drop = _button("Drop it", "Leave everything as it is.", refining.drop)
+        self.notice = text_label("refine-notice")
+        inner = column()
+        for parts in ((self.refine, self.always), (self.take, self.drop)):
+            row = QHBoxLayout()
+            row.setSpacing(SPACING)
+            for part in parts:
+                row.addWidget(part)
+            inner.addLayout(row)
+        inner.addWidget(self.notice)
+        self.fold = Fold("Refine from your strokes", boxed(inner))
+        layout = column()
+        layout.addWidget(self.fold)
+        self.setLayout(layout)
+        events = session.events
+        for event in (events.correction, events.refine_always, events.refined_pixels, events.refine_notice,
+                      events.revision, events.results):  # fmt: skip
+            event.connect(self.refresh)
+        self.refresh()
+
+    def _set_always(self, on: bool) -> None:
+        self._session.refine_always = on
+
+    def refresh(self) -> None:
+        """Show what is offered."""
+        session = self._session
+        result = session.results.result if session.results is not None else None
+        self.setVisible(session.correction is not None)
+        self.refine.setEnabled(result is not None and len(result) > 0)
+        self.take.setEnabled(session.refined_pixels > 0)
+        self.drop.setEnabled(result is not None and result.from_correction > 0)
+        with quiet(self.always):
+            self.always.setChecked(session.refine_always)
+        notice = session.refine_notice
+        self.notice.setText(NOTICE_MARKS[notice.kind] + notice.text if notice.text else "")
+        self.notice.setVisible(bool(notice.text))
+
+
+def _button(text: str, tip: str, pressed: "Callable[[], object]") -> QPushButton:
+    button = QPushButton(text)
+    button.setToolTip(tip)
+    button.clicked.connect(lambda: pressed())
+    return button

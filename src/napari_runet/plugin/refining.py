@@ -1,0 +1,299 @@
+"""Refining from here: what a stroke changes around it, offered as further iterations of the network."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from qtpy.QtCore import QObject, QTimer
+
+from napari_runet.corrections.correction import UNKNOWN
+from napari_runet.corrections.spreading import ITERATIONS, new_strokes, spread, surroundings
+from napari_runet.engine.messages import Cancelled, Event, Failed, Finished, IterationDone, WorkerLost
+from napari_runet.engine.requests import PlaneStart
+from napari_runet.images.image_input import Region
+from napari_runet.images.normalisation import IntensityRange, measure_range
+from napari_runet.models.card import NOT_TRAINED_FOR_IT, goes_on_from_masks
+from napari_runet.plugin.image_corrections import newest_result
+from napari_runet.plugin.layers import results_of
+from napari_runet.plugin.session import Notice
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    from napari.components import ViewerModel
+
+    from napari_runet.models.store import StoredModel
+    from napari_runet.plugin.engine_bridge import EngineBridge
+    from napari_runet.plugin.plane_correction import PlaneCorrection
+    from napari_runet.plugin.results import Result
+    from napari_runet.plugin.session import Session
+
+    Plane = npt.NDArray[np.uint8]
+
+AFTER_MS = 120
+"""A stroke is followed when nothing has been painted for this long."""
+
+
+@dataclass(slots=True, eq=False)
+class _Followed:
+    """What has been followed on one plane, from one run: `known` by then; `intensities` of the plane once measured."""
+
+    run_id: str
+    known: "Plane"
+    intensities: IntensityRange | None = None
+
+
+@dataclass(slots=True, eq=False)
+class _Question:
+    """Two requests that are under way, with the strokes and without: what they answered, by request."""
+
+    plane: "PlaneCorrection"
+    result: "Result"
+    box: Region
+    strokes: "npt.NDArray[np.bool_]"
+    known: "Plane"
+    with_strokes: str = ""
+    without: str = ""
+    answers: dict[str, "list[Plane]"] = field(default_factory=dict)
+    ended: set[str] = field(default_factory=set)
+
+
+class Refining(QObject):
+    """Follows strokes on the correction layer, on request or, where ``session.refine_always``, after each.
+
+    What they bring about is offered as iterations after the run's own, and written into the correction layer
+    only when it is taken.
+
+    Parameters
+    ----------
+    viewer, session, engine
+        Where layers are, the state, and the worker that segments.
+    """
+
+    def __init__(
+        self, viewer: "ViewerModel", session: "Session", engine: "EngineBridge", parent: QObject | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._viewer, self._session, self._engine = viewer, session, engine
+        self._followed: WeakKeyDictionary[PlaneCorrection, _Followed] = WeakKeyDictionary()
+        self._question: _Question | None = None
+        self._again = False
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(AFTER_MS)
+        self._soon.timeout.connect(self._on_stroke)
+        session.events.corrected.connect(self._look)
+        session.events.correction.connect(self._look)
+        engine.told.connect(self._on_event)
+
+    # What people do
+
+    def refine(self) -> bool:
+        """Follow what was corrected since the last time; False, with a notice, when there is nothing to follow."""
+        session, plane = self._session, self._session.correction
+        result = newest_result(self._viewer, session.results, plane) if plane is not None else None
+        if plane is None or result is None or result.state == "running":
+            session.refine_notice = Notice("Segment the image and correct its mask first.", "error")
+            return False
+        if self._question is not None:
+            self._again = True
+            return True
+        question = self._ask_about(plane, result)
+        if question is None:
+            session.refine_notice = Notice("Nothing was corrected since the last time; paint a stroke first.")
+            return False
+        model = self._model(result)
+        if model is None:
+            session.refine_notice = Notice(f"The model {result.card.title} is not there any more.", "error")
+            return False
+        self._send(question, model)
+        return True
+
+    def take(self) -> int:
+        """Write what is offered into the correction layer, as one step for undo; returns how many pixels changed."""
+        plane, result = self._session.correction, self._offering()
+        if plane is None or result is None:
+            return 0
+        changed = plane.take_prediction(_offered(result, plane.shown))
+        self._session.refine_notice = Notice(f"{changed} pixels were taken over; undo takes them back.")
+        return changed
+
+    def drop(self) -> None:
+        """Take back what is offered; what was corrected is not followed again."""
+        plane, result = self._session.correction, self._offering()
+        if plane is None or result is None:
+            return
+        self._followed[plane] = _Followed(result.run_id, plane.known.labels.copy())
+        result.follow([])
+        results = results_of(self._viewer, plane.image, result.card.id)
+        if results is not None:
+            results.mark_missing()
+        self._session.refine_notice = Notice()
+        self._session.shown = min(self._session.shown, len(result))
+        self._session.revision += 1
+        self._draw(plane, result)
+
+    # Asking
+
+    def _ask_about(self, plane: "PlaneCorrection", result: "Result") -> "_Question | None":
+        known = plane.known.labels.copy()
+        followed = self._followed.get(plane)
+        if followed is None or followed.run_id != result.run_id:
+            followed = self._followed[plane] = _Followed(result.run_id, np.full_like(known, UNKNOWN))
+        strokes = new_strokes(known, result.whole_plane(len(result)), followed.known)
+        box = surroundings(strokes, result.region or Region(0, 0, *known.shape))
+        return None if box is None else _Question(plane, result, box, strokes[box.slices], known)
+
+    def _send(self, question: _Question, model: "StoredModel") -> None:
+        """Have the worker go on from the mask in the box, once with the strokes and once without."""
+        result, box, known = question.result, question.box, question.known[question.box.slices]
+        source, followed, how = result.source, self._followed[question.plane], result.card.normalisation
+        base = result.iterations[-1].foreground[:, *_inside(result, box)]
+
+        def measured() -> IntensityRange:  # on the client's thread
+            if followed.intensities is None:
+                followed.intensities = measure_range(
+                    source.input, source.index, how.low_percentile, how.high_percentile, per_channel=how.per_channel
+                )
+            return followed.intensities
+
+        def ask(pinned: "Plane") -> str:
+            start = PlaneStart(np.array(base), pinned, measured)
+            request = self._engine.segment(
+                lambda: source.input.plane(source.index, box),
+                folder=model.folder,
+                name=result.image_name,
+                settings=self._session.settings.model_copy(
+                    update={"iterations": ITERATIONS, "rescale": False, "flips": False, "scales": False}
+                ),
+                region=None,
+                start=start,
+            )
+            question.answers[request] = []
+            return request
+
+        question.with_strokes = ask(known.copy())
+        question.without = ask(np.where(question.strokes, UNKNOWN, known).astype(np.uint8))
+        self._question = question
+        self._session.refine_notice = Notice("Refining from your correction…")
+
+    def _model(self, result: "Result") -> "StoredModel | None":
+        wanted = result.card.sha256
+        return next((model for model in self._session.models if model.card.sha256 == wanted), None)
+
+    # Answers
+
+    def _on_event(self, event: Event, foreground: "Plane | None" = None) -> None:
+        question = self._question
+        if question is None:
+            return
+        if isinstance(event, WorkerLost):
+            self._end(question, Notice(event.message, "error"))
+        elif event.id not in question.answers:
+            return
+        elif isinstance(event, IterationDone) and foreground is not None:
+            question.answers[event.id].append(foreground)
+        elif isinstance(event, Finished):
+            question.ended.add(event.id)
+            if len(question.ended) == 2:
+                self._end(question, self._offer(question))
+        elif isinstance(event, Failed | Cancelled):
+            text = event.message if isinstance(event, Failed) else "Stopped; nothing was refined."
+            self._end(question, Notice(text, "error"))
+
+    def _end(self, question: _Question, notice: Notice) -> None:
+        self._question, again = None, self._again
+        self._again = False
+        for request in question.answers:
+            self._engine.release(request)
+        self._session.refine_notice = notice
+        if again:
+            self._soon.start()
+
+    def _offer(self, question: _Question) -> Notice:
+        """Have what changed because of the strokes be the iterations after the run's own."""
+        plane, result, box = question.plane, question.result, question.box
+        followed = self._followed.get(plane)
+        if newest_result(self._viewer, self._session.results, plane) is not result or followed is None:
+            return Notice("The mask is another one by now; nothing was refined.")
+        if (question.known != plane.known.labels)[question.known != UNKNOWN].any():
+            return Notice("A stroke was taken back meanwhile; nothing was refined.")
+        inside, known = _inside(result, box), question.known[box.slices]
+        pairs = zip(question.answers[question.with_strokes], question.answers[question.without], strict=True)
+        base = np.array(result.iterations[-1].foreground[:, *inside])
+        parts = [
+            spread(base, moved, unmoved, pinned=known, strokes=question.strokes, threshold=result.threshold)
+            for moved, unmoved in pairs
+        ]
+        result.follow(parts, inside)
+        followed.known = question.known
+        self._session.revision += 1
+        changed = self._draw(plane, result, add=True)
+        text = f"{changed} pixels around your corrections would change." if changed else "Nothing else would change."
+        if goes_on_from_masks(result.card):
+            return Notice(text)
+        return Notice(f"{text} {NOT_TRAINED_FOR_IT.format(title=result.card.title)}", "warning")
+
+    # What is offered
+
+    def _offering(self) -> "Result | None":
+        """The run of the plane on show, where something is offered after it."""
+        plane = self._session.correction
+        result = newest_result(self._viewer, self._session.results, plane) if plane is not None else None
+        return result if result is not None and result.from_correction else None
+
+    def _draw(self, plane: "PlaneCorrection", result: "Result", *, add: bool = False) -> int:
+        """Show what is offered and not taken; returns how many pixels that is.
+
+        Unless `add` is set no layer is added: one that people delete, or napari as it closes, does not come back.
+        """
+        shown = plane.shown
+        wanted = plane.known.pin(_offered(result, shown))
+        differ = wanted != shown
+        count = int(differ.sum())
+        results = results_of(self._viewer, plane.image, result.card.id)
+        if results is not None and (add or results.of_plane.changes in self._viewer.layers):
+            drawn = np.where(differ, np.where(wanted > 0, 1, 2), 0).astype(np.uint8)
+            part = drawn if result.region is None else drawn[result.region.slices]
+            results.of_plane.draw_changes(result, part if count else None)
+        self._session.refined_pixels = count
+        return count
+
+    def _look(self) -> None:
+        """Something was painted, undone or taken, or another plane is on show."""
+        plane, result = self._session.correction, self._offering()
+        if plane is None:
+            self._session.refined_pixels = 0
+            return
+        followed = self._followed.get(plane)
+        if result is not None and followed is not None:
+            known = plane.known.labels
+            if (known != followed.known)[followed.known != UNKNOWN].any():
+                self.drop()
+                self._session.refine_notice = Notice("A stroke was changed; what had been offered is gone.")
+            else:
+                self._draw(plane, result)
+        if self._session.refine_always:
+            self._soon.start()
+
+    def _on_stroke(self) -> None:
+        plane = self._session.correction
+        result = newest_result(self._viewer, self._session.results, plane) if plane is not None else None
+        if plane is None or result is None or result.state == "running":
+            return
+        if self._question is not None or self._ask_about(plane, result) is not None:
+            self.refine()
+
+
+def _inside(result: "Result", box: Region) -> tuple[slice, slice]:
+    """A box of the plane as an index into what was segmented."""
+    if result.region is None:
+        return box.slices
+    y, x = box.y - result.region.y, box.x - result.region.x
+    return slice(y, y + box.height), slice(x, x + box.width)
+
+
+def _offered(result: "Result", shown: "Plane") -> "Plane":
+    """(Y, X) what is shown, with what the corrections changed in the network's mask."""
+    own, last = result.whole_plane(result.own), result.whole_plane(len(result))
+    return np.where(own != last, last, shown).astype(np.uint8)
