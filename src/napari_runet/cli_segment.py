@@ -29,6 +29,9 @@ def segment(
     follow_time: Annotated[
         bool, typer.Option("--follow-time", help="In movies, begin each frame from the mask of the frame before.")
     ] = False,
+    start: Annotated[
+        Path | None, typer.Option("--start", help="Label images to begin from (255 = unknown), called like the images.")
+    ] = None,
     file_format: Annotated[str, typer.Option("--format", help="tif or png.")] = "tif",
     level: Annotated[int, typer.Option("--level", help="Of OME-Zarr images; 0 is the finest.")] = 0,
     into_image: Annotated[
@@ -64,6 +67,7 @@ def segment(
     from napari_runet.batch.run import plan
     from napari_runet.inference.many_files import carry_out, who_works
     from napari_runet.inference.segmenter import load_model
+    from napari_runet.models.card import NOT_TRAINED_FOR_IT, goes_on_from_masks
 
     with sentences():
         loaded = load_model(model, settings.device)
@@ -75,9 +79,13 @@ def segment(
             level=level,
             into_image=into_image,
         )
-        planned = plan(images, written, loaded.card, settings, pattern=pattern, axes=axes, overwrite=overwrite)
+        planned = plan(
+            images, written, loaded.card, settings, pattern=pattern, axes=axes, start=start, overwrite=overwrite
+        )
         for note in planned.found.notes:
             typer.echo(note, err=True)
+        if start is not None and not goes_on_from_masks(loaded.card):
+            typer.echo(NOT_TRAINED_FOR_IT.format(title=loaded.card.title), err=True)
         with who_works(loaded, settings.device, workers, scheduler) as cluster, _progress() as progress:
             teller = _Teller(progress, len(planned.found.images))
             tally = carry_out(planned, loaded, teller, estimates=teller.say, cluster=cluster)

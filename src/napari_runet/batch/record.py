@@ -34,6 +34,7 @@ class How(_Frozen):
     all_iterations: bool
     probabilities: bool
     follow_iterations: int = Field(default=0, description="0 where frames do not go on from the frame before.")
+    start_sha256: str = Field(default="", description="Of the file of the mask to begin from; empty for none.")
     level: int = Field(default=0, description="Of OME-Zarr images.")
     halo: int = Field(default=0, description="Pixels around each block of OME-Zarr images; 0 for other files.")
 
@@ -131,6 +132,8 @@ class Job(_Frozen):
         Files below the output folder that a run that was ended had begun to write.
     axes
         What the image's dimensions are, where its file does not say.
+    start
+        Label image to begin from; None for nothing.
     overwrite
         Do it anew in any case, and replace whatever is there.
     """
@@ -144,6 +147,7 @@ class Job(_Frozen):
     written: dict[str, str] = {}
     unfinished: tuple[str, ...] = ()
     axes: str = ""
+    start: Path | None = None
     overwrite: bool = False
 
     @property

@@ -3,7 +3,7 @@
 import glob
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -17,10 +17,12 @@ from napari_runet.batch.output import (
     bytes_expected,
     check_output,
     check_room,
+    digest_of,
     make_folder,
 )
 from napari_runet.batch.record import FailedImage, FinishedImage, How, Job, Outcome
 from napari_runet.batch.record_file import RecordFile, begun, clear_begun, read_entries
+from napari_runet.batch.start_masks import find_start_masks
 from napari_runet.batch.summary import write_summary
 from napari_runet.io.images import FileError
 from napari_runet.io.masks import why_not_written
@@ -47,6 +49,8 @@ class Plan:
         What the dimensions of an image are whose file does not say.
     overwrite
         Do everything anew, and replace whatever is there.
+    starts
+        The label image that each image begins from, by the image's name; empty for none.
     """
 
     found: Found
@@ -55,9 +59,12 @@ class Plan:
     settings: SegmentationSettings
     axes: str = ""
     overwrite: bool = False
+    starts: Mapping[str, Path] = field(default_factory=dict)
 
     def how_of(self, image: FoundImage) -> How:
         """What the mask of one of the images depends on."""
+        if image.name in self.starts:
+            return self.how.model_copy(update={"start_sha256": digest_of(self.starts[image.name])})
         if not is_zarr(image.path):
             return self.how
         zarr = {"format": "zarr", "level": self.output.level, "halo": HALO, "rescale": False}
@@ -72,6 +79,7 @@ def plan(
     *,
     pattern: str = "",
     axes: str = "",
+    start: Path | None = None,
     overwrite: bool = False,
 ) -> Plan:
     """Find the images, and see that their masks would be in nobody's way.
@@ -79,8 +87,10 @@ def plan(
     Raises
     ------
     FileError
-        When there are none, or the output cannot be as it is asked for.
+        When there are none, the output cannot be as it is asked for, or an image has no mask in the folder `start`.
     """
+    if start is not None and settings.follow_time:
+        raise FileError("Frames cannot begin both from masks in a folder and from the frame before; choose one.")
     files = [file for entry in read_entries(output.folder).values() for file in entry.files]
     written = [output.folder / file for file in files]
     # masks of OME-Zarr images lie in labels/ of a store of their own, or in that of the image
@@ -92,7 +102,8 @@ def plan(
     for image in found.images if settings.follow_time else ():
         if is_zarr(image.path):
             raise FileError(f"Time is not followed in OME-Zarr ({image.path}); leave out --follow-time.")
-    return Plan(found, output, how, settings, axes.upper(), overwrite)
+    starts = {} if start is None else find_start_masks(start, found.images)
+    return Plan(found, output, how, settings, axes.upper(), overwrite, starts)
 
 
 @dataclass(slots=True)
@@ -210,6 +221,7 @@ class BatchRun:
             written=entry.files if entry is not None else {},
             unfinished=begun(self._folder, image.name),
             axes=self.plan.axes,
+            start=self.plan.starts.get(image.name),
             overwrite=self.plan.overwrite,
         )
 

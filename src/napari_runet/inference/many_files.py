@@ -44,6 +44,7 @@ def segment_files(
     threshold: float | None = None,
     tile_size: int | None = None,
     follow_time: bool = False,
+    start: str | Path | None = None,
     file_format: str = "tif",
     all_iterations: bool = False,
     probabilities: bool = False,
@@ -75,6 +76,8 @@ def segment_files(
         By default what the model's card recommends.
     follow_time
         In movies, begin each frame from the mask of the frame before; anew where the scene cuts.
+    start
+        Folder of label images (255 where unknown), called like the images, which these begin from.
     file_format
         ``"tif"`` or ``"png"``.
     all_iterations, probabilities
@@ -118,7 +121,10 @@ def segment_files(
         into_image=into_image,
     )
     inputs = [images] if isinstance(images, str | Path) else images
-    planned = plan(inputs, written, loaded.card, settings, pattern=pattern, axes=axes, overwrite=overwrite)
+    begin = None if start is None else Path(start)
+    planned = plan(
+        inputs, written, loaded.card, settings, pattern=pattern, axes=axes, start=begin, overwrite=overwrite
+    )
     with who_works(loaded, settings.device, workers, scheduler) as cluster:
         return carry_out(planned, loaded, told, cluster=cluster)
 

@@ -13,6 +13,7 @@ from napari_runet.images.prediction import Prediction
 from napari_runet.inference.following import TimeFollower
 from napari_runet.inference.iterations import Iteration, Report, _ignore
 from napari_runet.inference.segmenter import LoadedModel, iterate, load_model
+from napari_runet.inference.starting import Start
 from napari_runet.settings import SegmentationSettings
 
 
@@ -39,12 +40,20 @@ class StackSegmenter:
         return tuple(int(self._image.array.shape[axis]) for axis in self._image.axes.plane_axes)
 
     def iterate(
-        self, index: tuple[int, ...], report: Report = _ignore, *, quantised: bool = False
+        self,
+        index: tuple[int, ...],
+        report: Report = _ignore,
+        *,
+        quantised: bool = False,
+        start: Start | None = None,
     ) -> Iterator[Iteration]:
-        """Yield each iteration of a plane as it is computed; planes come in the order of ``np.ndindex(stack)``."""
+        """Yield each iteration of a plane as it is computed; planes come in the order of ``np.ndindex(stack)``.
+
+        `start` is what a plane begins from, where time is not followed.
+        """
         if self._time is None:
             yield from iterate(
-                self._image, self._model, self._settings, index=index, quantised=quantised, report=report
+                self._image, self._model, self._settings, index=index, start=start, quantised=quantised, report=report
             )
             return
         line = index[: self._time] + index[self._time + 1 :]

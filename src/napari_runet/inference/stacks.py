@@ -12,6 +12,8 @@ from napari_runet.images.image_input import ImageError, ImageInput
 from napari_runet.images.prediction import Prediction
 from napari_runet.inference.planes import StackSegmenter
 from napari_runet.inference.segmenter import LoadedModel
+from napari_runet.inference.starting import read_start
+from napari_runet.io.images import FileError, read_image
 from napari_runet.io.masks import write_mask, write_probabilities, write_stack
 
 
@@ -148,6 +150,7 @@ def segment_stack(
     """
     masks = StackMasks(job, image, len(model.card.classes) - 1, scratch)
     stack = StackSegmenter(image, model, job.settings)
+    starts = None if job.start is None else _start_labels(job, (*masks.stack, *image.plane_shape))
     iterations = job.how.iterations
     for number, index in enumerate(np.ndindex(masks.stack)):
 
@@ -155,7 +158,9 @@ def segment_stack(
             progress((number + (iteration - 1 + done / tiles) / iterations) / masks.planes)
 
         try:
-            for step in stack.iterate(index, report, quantised=not job.output.probabilities):
+            labels = None if starts is None else starts[index]
+            start = read_start(labels, None, image.plane_shape, model.card, image.name)
+            for step in stack.iterate(index, report, quantised=not job.output.probabilities, start=start):
                 prediction = Prediction(step.foreground[None], job.how.threshold, model.card.id, model.card.sha256)
                 masks.add(step.number, prediction)
             for iteration in range(step.number + 1, iterations + 1):  # a frame that goes on has fewer
@@ -165,3 +170,19 @@ def segment_stack(
                 raise
             raise ImageError(f"Plane {number + 1} of {masks.planes}: {error}") from error
     return masks
+
+
+def _start_labels(job: Job, shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    """The labels that the planes begin from, (..., Y, X).
+
+    Raises
+    ------
+    FileError
+        When the file cannot be read, or has another size.
+    """
+    assert job.start is not None
+    labels = read_image(job.start)
+    if labels.shape != shape:
+        sizes = [" x ".join(map(str, size)) for size in (labels.shape, shape)]
+        raise FileError(f"The start mask {job.start} is {sizes[0]}, the image is {sizes[1]}; give one of its size.")
+    return labels
