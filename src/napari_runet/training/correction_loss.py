@@ -20,24 +20,19 @@ class CorrectionLoss:
     alpha
         1 weighs all iterations alike; the smaller, the more the last one counts.
     keep
-        Weight of the old answers.
-    confident
-        Old answers count from this probability on, and the more the surer they were.
+        Weight of the old answers, sure and unsure ones alike: where only the sure ones count, all that is unsure
+        goes where the corrections push, and lines become thick.
     doubt_radius
         Within this many pixels of a corrected mistake the old answers do not count: what was wrong at a
         pixel was mostly wrong beside it.
     thin
         Weight of the soft clDice term.
-    balanced
-        Whether the old answers of each class weigh alike, however few they are.
     """
 
     alpha: float = 0.4
-    keep: float = 10.0
-    confident: float = 0.7
-    doubt_radius: int = 4
+    keep: float = 100.0
+    doubt_radius: int = 2
     thin: float = 0.0
-    balanced: bool = True
 
     def __call__(self, logits: Sequence[Tensor], batch: CorrectionBatch) -> Tensor:
         """Loss of the logits (B, classes, Y, X) of each iteration."""
@@ -51,13 +46,13 @@ class CorrectionLoss:
     def trusted(self, batch: CorrectionBatch) -> Tensor:
         """(B, Y, X) in [0, 1]: how much each old answer counts."""
         sure, said = batch.old.max(dim=1)
-        trust = ((sure - self.confident) / (1 - self.confident)).clamp(0, 1) * batch.untouched
+        trust = sure * batch.untouched
         wrong = (batch.labels != UNKNOWN) & (said != batch.labels)
         if self.doubt_radius and bool(wrong.any()):
             size = 2 * self.doubt_radius + 1
             doubted = functional.max_pool2d(wrong[:, None].float(), size, stride=1, padding=self.doubt_radius)[:, 0]
             trust = trust * (1 - doubted)
-        return _balanced(trust, said, batch.old.shape[1]) if self.balanced else trust
+        return trust
 
     def _single(self, logits: Tensor, batch: CorrectionBatch, classes: Tensor, trust: Tensor) -> Tensor:
         corrected = functional.cross_entropy(logits, batch.labels, classes, ignore_index=UNKNOWN, reduction="sum")
@@ -66,13 +61,6 @@ class CorrectionLoss:
         kept = (divergence * trust).sum() / trust.sum().clamp(min=1)
         loss = corrected + self.keep * kept
         return loss + self.thin * soft_cldice_loss(logits, batch.labels) if self.thin else loss
-
-
-def _balanced(trust: Tensor, said: Tensor, classes: int) -> Tensor:
-    """Trust (B, Y, X) with each class that was answered weighing as much as the others, so that thin ones hold."""
-    totals = torch.stack([(trust * (said == k)).sum() for k in range(classes)])
-    factors = torch.where(totals > 0, totals.sum() / (totals.clamp(min=1) * (totals > 0).sum()), 0.0)
-    return trust * factors.clamp(max=20)[said]
 
 
 def class_weights(labels: Tensor, classes: int) -> Tensor:

@@ -26,6 +26,9 @@ MILD = Augmentation(
 )
 """Milder than when a model is trained from nothing: the images that it is meant for are at hand."""
 
+WIDE = Augmentation(smallest_scale=0.5, largest_scale=2.0, contrast=0.4, brightness=0.3, colour=0.25, gamma=0.5)
+"""As other cameras might have seen it: what a model answers there is to stay as it is."""
+
 
 @dataclass(frozen=True, slots=True)
 class CorrectionBatch:
@@ -39,6 +42,15 @@ class CorrectionBatch:
     labels: Tensor
     old: Tensor
     untouched: Tensor
+
+    def __add__(self, other: "CorrectionBatch") -> "CorrectionBatch":
+        """Both batches as one."""
+        return CorrectionBatch(
+            torch.cat([self.images, other.images]),
+            torch.cat([self.labels, other.labels]),
+            torch.cat([self.old, other.old]),
+            torch.cat([self.untouched, other.untouched]),
+        )
 
     def to(self, device: str) -> "CorrectionBatch":
         """The same on a device."""
@@ -88,6 +100,16 @@ class CorrectionSampler(CropSampler):
             labels.float()[None, None], grid, mode="nearest", padding_mode="border", align_corners=False
         )
         return nearest[0, 0].long()
+
+
+class AnywhereSampler(CorrectionSampler):
+    """Draws crops from anywhere in the patches."""
+
+    def _crop(self) -> tuple[Tensor, Tensor]:
+        which = self.draws.below(len(self.samples))
+        height, width = self.samples[which].labels.shape
+        y, x = self.draws.uniform(0, height), self.draws.uniform(0, width)
+        return self._warp(self.samples[which], self._matrix(), y, x)
 
 
 def _points_by_class(patches: list[Patch]) -> list[Tensor]:

@@ -3,18 +3,18 @@
 import copy
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from napari_runet.inference.segmenter import LoadedModel
 from napari_runet.networks import IterativeNetwork
 from napari_runet.settings import FineTuningSettings
 from napari_runet.training.augmentation import Augmentation
 from napari_runet.training.correction_loss import CorrectionLoss
-from napari_runet.training.correction_sampler import MILD, CorrectionSampler
+from napari_runet.training.correction_sampler import MILD, WIDE, AnywhereSampler, CorrectionBatch, CorrectionSampler
 from napari_runet.training.patches import Patch
 from napari_runet.training.trainer import TrainingError
 
@@ -28,23 +28,33 @@ class Tuning:
 
     Parameters
     ----------
-    layers
-        Which parameters move: all, or only the scales and offsets of the normalisation layers.
     learning_rate
         The highest; it rises over the first twentieth of the budget and falls by half a cosine.
+    batch_size
+        Crops around corrections, in each training step.
+    anywhere
+        Crops from anywhere besides, changed as other cameras might have seen them, on which the answers of the old
+        model are to stay: this is what keeps it as good as it was on images that are not at hand.
+    crop_size
+        Rows and columns of a crop: a multiple of the network's stride.
+    through_time
+        Whether a training step runs all iterations, as the paper does. Else it runs one of them, from the state that
+        the ones before came to, at a third of the cost.
     average_decay
         Of the running average of the weights, which is the candidate.
     """
 
     loss: CorrectionLoss = field(default_factory=CorrectionLoss)
-    layers: Literal["all", "normalisation"] = "all"
-    learning_rate: float = 3e-4
+    learning_rate: float = 1e-3
     weight_decay: float = 1e-4
     gradient_clip: float = 1.0
     batch_size: int = 4
-    crop_size: int = 128
+    anywhere: int = 4
+    crop_size: int = 96
+    through_time: bool = False
     average_decay: float = 0.95
     augmentation: Augmentation = MILD
+    wide: Augmentation = WIDE
 
     @classmethod
     def of(cls, settings: FineTuningSettings, training: Mapping[str, Any]) -> "Tuning":
@@ -61,9 +71,15 @@ class Tuning:
         strength = settings.strength
         thin = 0.5 if settings.thin_structures else 0.0
         if total_training_steps(training) < YOUNG_STEPS:
-            return cls(loss=CorrectionLoss(keep=1.0, thin=thin), learning_rate=2e-3)
-        keep = 1 + 9 * (1 - strength) / strength
-        return cls(loss=CorrectionLoss(keep=keep, thin=thin), learning_rate=6e-4 * strength)
+            return cls(
+                loss=CorrectionLoss(keep=1.0, thin=thin),
+                learning_rate=2e-3,
+                anywhere=0,
+                crop_size=128,
+                through_time=True,
+            )
+        keep = 10 + 90 * (1 - strength) / strength
+        return cls(loss=CorrectionLoss(keep=keep, thin=thin))
 
 
 def total_training_steps(training: Mapping[str, Any]) -> int:
@@ -89,13 +105,15 @@ class CorrectionTrainer:
         self.device = model.device.name
         # evaluation mode: batch normalisation keeps the statistics it was trained with
         self.network = copy.deepcopy(model.network).eval()
-        moving = _moving(self.network, tuning.layers)
-        for parameter in self.network.parameters():
-            parameter.requires_grad_(any(parameter is other for other in moving))
-        self.optimiser = torch.optim.AdamW(moving, lr=tuning.learning_rate, weight_decay=tuning.weight_decay)
+        self.network.requires_grad_(True)
+        self.optimiser = torch.optim.AdamW(
+            self.network.parameters(), lr=tuning.learning_rate, weight_decay=tuning.weight_decay
+        )
         self.sampler = CorrectionSampler(
             patches, tuning.crop_size, tuning.augmentation, torch.Generator().manual_seed(seed)
         )
+        self.anywhere = AnywhereSampler(patches, tuning.crop_size, tuning.wide, self.sampler.draws.generator)
+        self.old = model.network
         self.average = copy.deepcopy(self.network)
         self.training_step = 0
 
@@ -114,9 +132,12 @@ class CorrectionTrainer:
         """
         for group in self.optimiser.param_groups:
             group["lr"] = self.tuning.learning_rate * _schedule(progress)
+        depth = self.iterations if self.tuning.through_time else self.sampler.draws.integer(1, self.iterations)
         batch = self.sampler.draw(self.tuning.batch_size).to(self.device)
         with torch.autocast(self.device, torch.bfloat16, enabled=self.device == "cuda"):
-            logits = self.network(batch.images, self.iterations)
+            if self.tuning.anywhere:
+                batch = batch + self._asked(self.anywhere.draw(self.tuning.anywhere).to(self.device), depth)
+            logits = self._logits(batch.images, depth)
         loss = self.tuning.loss([step.float() for step in logits], batch)
         if not torch.isfinite(loss):
             raise TrainingError(
@@ -131,6 +152,22 @@ class CorrectionTrainer:
         self._update_average()
         return float(loss.detach())
 
+    def _logits(self, images: Tensor, depth: int) -> list[Tensor]:
+        """Logits of all iterations, or of iteration `depth` alone, from the state that the ones before came to."""
+        if self.tuning.through_time:
+            return self.network(images, depth)  # type: ignore[no-any-return]
+        state = self.network.initial_state(images)
+        with torch.no_grad():
+            for _ in range(depth - 1):
+                _, state = self.network.step(images, state)
+        return [self.network.step(images, state)[0]]
+
+    @torch.no_grad()
+    def _asked(self, batch: CorrectionBatch, depth: int) -> CorrectionBatch:
+        """A batch with what the old model says about its images as they are now, changed colours and all."""
+        *_, logits = self.old.iterate(batch.images, depth)
+        return replace(batch, old=torch.softmax(logits.float(), dim=1))
+
     @torch.no_grad()
     def _update_average(self) -> None:
         decay = min(self.tuning.average_decay, self.training_step / (10 + self.training_step))
@@ -144,14 +181,6 @@ class CorrectionTrainer:
     def network_now(self) -> IterativeNetwork:
         """A copy of the network with the averaged weights, in evaluation mode."""
         return copy.deepcopy(self.average)
-
-
-def _moving(network: IterativeNetwork, layers: str) -> list[nn.Parameter]:
-    """The parameters that are trained."""
-    if layers == "all":
-        return list(network.parameters())
-    kinds = (nn.GroupNorm, nn.BatchNorm2d)
-    return [p for module in network.modules() if isinstance(module, kinds) for p in module.parameters()]
 
 
 def _schedule(progress: float) -> float:

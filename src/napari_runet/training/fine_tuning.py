@@ -1,9 +1,10 @@
 """From a model and corrections to a candidate, with proof of whether it is better."""
 
-from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from napari_runet.images.image_input import ImageInput
@@ -14,18 +15,28 @@ from napari_runet.training.budget import Budget
 from napari_runet.training.candidate import Candidate, candidate_card
 from napari_runet.training.correction_trainer import CorrectionTrainer, Tuning
 from napari_runet.training.holding_out import Group, Split, folds, group_labels, hold_out
-from napari_runet.training.judging import Figures, Method, Tally, judge, tally
+from napari_runet.training.judging import Method, Tally, judge, tally
 from napari_runet.training.pairs import DataError, Pair, known_labels
-from napari_runet.training.patches import PatchReader
+from napari_runet.training.patches import Patch, PatchReader
 
 MOST_TRAINED_PATCHES = 96
-MOST_HELD_PATCHES = 16
+MOST_HELD_PATCHES = 8
+ELSEWHERE = 8
+"""Patches without corrections, to train on what the old model says there."""
+HELD_ELSEWHERE = 4
+"""The same, to judge by."""
 FOLDS = 2
 SHARE_FOR_FOLDS = 0.4
 NOISE = 0.01
 """A later candidate is preferred to an earlier one unless it is worse by more than this."""
-JUDGED_AT = (0.4, 0.7, 1.0)
+JUDGED_AT = (0.5, 1.0)
 """Parts of the budget after which the candidate is compared with the old model."""
+MOVES = (0.25, 0.5, 0.75, 1.0)
+"""How far the candidate may go from the old weights towards the trained ones; the judge chooses."""
+UNJUDGED_MOVE = 0.5
+"""How far it goes where nothing can be judged."""
+MOVE_NOISE = 0.002
+"""Of two moves the smaller is taken unless it is worse by more than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +52,7 @@ class FineTuningReport:
     seconds, seconds_left
         Spent, and about how long it may still take.
     before, after
-        Dice on held-out corrections of the old model and of the best so far, None where not measured (yet).
+        Estimated Dice of the old model and of the best so far on what was held out, None where not measured (yet).
     network
         Gives a copy of the candidate's network as it is now, for a preview; None in the last report.
     candidate
@@ -124,11 +135,14 @@ def check_labels(model: LoadedModel, pairs: Sequence[Pair]) -> list[Group]:
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """What one training gave: its best tensors, and what they and the old model got on what was held out."""
+    """What one training gave: its best tensors, what the old model got on what was held out, and what they got.
+
+    `after` has an entry for each of `MOVES`, and is empty where nothing was held out.
+    """
 
     state: dict[str, Tensor]
     before: Tally | None = None
-    after: Tally | None = None
+    after: Mapping[float, Tally] = field(default_factory=dict)
 
 
 class _Run:
@@ -159,22 +173,26 @@ class _Run:
         method: Method = "held-out"
         split = hold_out(self.groups, self.settings.held_out, seed)
         before: Tally | None = None
-        after: Tally | None = None
+        after: Mapping[float, Tally] = {}
         if split is None and self.settings.held_out:
             parts = folds(self.groups, FOLDS, seed)
             for number, part in enumerate(parts, start=1):
                 phase = f"Checking on strokes set aside, {number} of {len(parts)}"
                 fold = yield from self._train(part, self.budget.part(SHARE_FOR_FOLDS / FOLDS), phase)
                 if self.stopped:  # what there is was judged by the strokes that this part set aside
-                    yield self._last(fold.state, judge(fold.before, fold.after, "held-out", self.budget))
+                    yield self._last(fold, "held-out")
                     return
-                before, after, method = _sum(before, fold.before), _sum(after, fold.after), "cross-validation"
+                before = fold.before if before is None or fold.before is None else before + fold.before
+                after = {move: after[move] + found for move, found in fold.after.items()} if after else fold.after
+                method = "cross-validation"
         outcome = yield from self._train(split or Split(tuple(self.groups), ()), self.budget.part(1.0), "Training")
-        if split is not None:
-            before, after = outcome.before, outcome.after
-        yield self._last(outcome.state, judge(before, after, method, self.budget))
+        if split is None:
+            outcome = replace(outcome, before=before, after=after)
+        yield self._last(outcome, method)
 
-    def _last(self, state: dict[str, Tensor], figures: Figures) -> FineTuningReport:
+    def _last(self, outcome: _Outcome, method: Method) -> FineTuningReport:
+        move = best_move(outcome.after)
+        figures = judge(outcome.before, outcome.after.get(move), method, move, self.budget)
         card = candidate_card(self.model.card, self.settings, self.pairs, figures)
         return FineTuningReport(
             "Done",
@@ -184,17 +202,19 @@ class _Run:
             0.0,
             figures.before,
             figures.after,
-            candidate=Candidate(card, state, figures),
+            candidate=Candidate(card, moved(self.model.network.state_dict(), outcome.state, move), figures),
         )
 
     def _train(self, split: Split, budget: Budget, phase: str) -> Generator[FineTuningReport, None, _Outcome]:
         """Train on one half of a split, judging by the other."""
         seed, card = self.settings.seed, self.model.card
         held = self.reader.patches(split.held_out, MOST_HELD_PATCHES, seed, lambda: budget.progress > 0.1)
+        held += self.reader.elsewhere(HELD_ELSEWHERE, seed + 1) if held else []
         patches = self.reader.patches(split.trained, MOST_TRAINED_PATCHES, seed, lambda: budget.progress > 0.3)
+        patches += self.reader.elsewhere(ELSEWHERE, seed)
         before = tally(card, None, held) if held else None
         trainer = CorrectionTrainer(self.model, patches, self.tuning, seed)
-        best = _Outcome(trainer.state(), before, before)
+        best = _Outcome(trainer.state(), before)
         judged = False
         due = list(JUDGED_AT)
         while due and not self.stopped:
@@ -203,20 +223,31 @@ class _Run:
                 break
             if budget.progress >= due[0] or self.stopped:
                 due = [part for part in due if part > budget.progress]
-                after = tally(card, trainer.average, held) if held else None
-                if after is None or not judged or after.dice >= _dice(best.after) - NOISE:
-                    best, judged = _Outcome(trainer.state(), before, after), True
+                outcome = _Outcome(trainer.state(), before, self._tallies(trainer, held))
+                if not judged or not held or _dice(outcome) >= _dice(best) - NOISE:
+                    best, judged = outcome, True
             yield FineTuningReport(
                 phase,
                 trainer.training_step,
                 loss,
                 self.budget.elapsed,
                 self.budget.left,
-                _dice(before) if before else None,
-                _dice(best.after) if best.after and judged else None,
+                before.dice if before else None,
+                _dice(best) if held and judged else None,
                 network=trainer.network_now,
             )
         return best
+
+    def _tallies(self, trainer: CorrectionTrainer, held: list[Patch]) -> dict[float, Tally]:
+        """How good the weights are, from the old ones a part of the way to those that were trained; for each part."""
+        if not held:
+            return {}
+        network, old, new = trainer.network_now(), self.model.network.state_dict(), trainer.state()
+        found = {}
+        for move in MOVES:
+            network.load_state_dict(moved(old, new, move))
+            found[move] = tally(self.model.card, network, held)
+        return found
 
     def _step(self, trainer: CorrectionTrainer, budget: Budget) -> float | None:
         """One training step; notes when it is to be the last."""
@@ -230,9 +261,22 @@ class _Run:
         return loss
 
 
-def _sum(first: Tally | None, second: Tally | None) -> Tally | None:
-    return second if first is None or second is None else first + second
+def moved(old: Mapping[str, Tensor], new: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
+    """Tensors a share of the way from old ones to new ones, on the CPU (Wortsman et al., CVPR 2022)."""
+    there = {name: tensor.detach().cpu() for name, tensor in old.items()}
+    return {
+        name: torch.lerp(there[name], tensor.cpu(), share) if tensor.is_floating_point() else tensor.cpu().clone()
+        for name, tensor in new.items()
+    }
 
 
-def _dice(tally: Tally | None) -> float:
-    return tally.dice if tally is not None else 0.0
+def best_move(tallies: Mapping[float, Tally]) -> float:
+    """The smallest move that is hardly worse than the best: what it leaves as it was cannot become worse."""
+    if not tallies:
+        return UNJUDGED_MOVE
+    highest = max(found.dice for found in tallies.values())
+    return min(move for move, found in tallies.items() if found.dice >= highest - MOVE_NOISE)
+
+
+def _dice(outcome: _Outcome) -> float:
+    return outcome.after[best_move(outcome.after)].dice if outcome.after else 0.0

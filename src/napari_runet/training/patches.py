@@ -88,6 +88,19 @@ class PatchReader:
                 break
         return patches
 
+    def elsewhere(self, count: int, seed: int) -> list[Patch]:
+        """Up to `count` patches without a label, drawn at random from the images that have some."""
+        cells = [
+            (image, y, x)
+            for image, labels in enumerate(self.labels)
+            if (labels != UNKNOWN).any()
+            for y in range(-(-labels.shape[0] // CELL))
+            for x in range(-(-labels.shape[1] // CELL))
+        ]
+        order = np.random.default_rng((seed, 1)).permutation(len(cells))[:count]
+        nothing = np.empty((0, 2), np.int32)
+        return [self._patch(image, y, x, nothing) for image, y, x in (cells[i] for i in order)]
+
     def _patch(self, image: int, y: int, x: int, points: npt.NDArray[np.int32]) -> Patch:
         source = self.sources[image]
         rows = _side(y, source.plane_shape[0])

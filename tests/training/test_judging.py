@@ -1,0 +1,103 @@
+"""The estimate by which candidates are judged, against a sum over single pixels."""
+
+import numpy as np
+import pytest
+import torch
+
+from napari_runet.models.card import ClassInfo, ModelCard, NetworkConfig
+from napari_runet.training import judging
+from napari_runet.training.budget import Budget
+from napari_runet.training.fine_tuning import best_move, moved
+from napari_runet.training.judging import judge, tally
+from napari_runet.training.patches import Patch
+
+CLASSES = (ClassInfo(name="ground", color="#000000"), ClassInfo(name="line", color="#ffffff"))
+CARD = ModelCard(id="some", title="Some", sentence="For tests.", network=NetworkConfig(), classes=CLASSES)
+
+
+def patch(seed=0, size=12):
+    """A patch with random old answers, of which a few pixels are labelled."""
+    rng = np.random.default_rng(seed)
+    line = rng.random((size, size)) ** 2
+    labels = np.where(rng.random((size, size)) < 0.2, rng.integers(0, 2, (size, size)), 255).astype(np.uint8)
+    untouched = (labels == 255) & (rng.random((size, size)) < 0.9)  # the others are labelled for training
+    old = torch.from_numpy(np.stack([1 - line, line])).half()
+    return Patch(torch.zeros(3, size, size).half(), torch.from_numpy(labels), torch.from_numpy(untouched), old)
+
+
+def naive_dice(parts, answers):
+    wrong_true = sum(
+        int(label != 255 and label != (old >= 0.5))
+        for part in parts
+        for label, old in zip(part.labels.flatten().tolist(), part.old[1].double().flatten().tolist(), strict=True)
+    )
+    doubt = sum(
+        1 - max(old, 1 - old)
+        for part in parts
+        for old, free in zip(part.old[1].double().flatten().tolist(), part.untouched.flatten().tolist(), strict=True)
+        if free
+    )
+    both = total = 0.0
+    for part, answer in zip(parts, answers, strict=True):
+        for (y, x), label in np.ndenumerate(part.labels.numpy()):
+            old = float(part.old[1, y, x])
+            said = int(old >= 0.5)
+            if label != 255:
+                truth, weight = label, 1 + doubt / wrong_true if label != said else 1.0
+            elif part.untouched[y, x]:
+                truth, weight = said, 2 * max(old, 1 - old) - 1
+            else:
+                continue
+            both += 2 * weight * (truth == 1 and answer[y, x] == 1)
+            total += weight * (int(truth == 1) + int(answer[y, x] == 1))
+    return both / total
+
+
+def answers_of(monkeypatch, answers):
+    """Have the network answer with these masks, one patch after the other."""
+    left = [torch.from_numpy(np.stack([1 - a, a]).astype(np.float32)) for a in answers]
+    monkeypatch.setattr(judging, "probabilities", lambda *_: left.pop(0))
+
+
+def test_the_estimate_is_that_of_a_sum_over_pixels(monkeypatch):
+    parts = [patch(0), patch(1)]
+    answers = [np.random.default_rng(seed).integers(0, 2, (12, 12)) for seed in (5, 6)]
+    old = [(part.old[1].float().numpy() >= 0.5).astype(int) for part in parts]
+    assert tally(CARD, None, parts).dice == pytest.approx(naive_dice(parts, old), rel=1e-4)
+    answers_of(monkeypatch, answers)
+    assert tally(CARD, object(), parts).dice == pytest.approx(naive_dice(parts, answers), rel=1e-4)
+
+
+@pytest.mark.parametrize(("spoiled", "better"), [(0, True), (60, False)])
+def test_a_candidate_is_better_only_if_it_does_not_spoil_more_than_it_mends(monkeypatch, spoiled, better):
+    truth = np.zeros((40, 40), int)
+    truth[10:14] = truth[24:28] = 1
+    line = np.where(truth == 1, 0.97, 0.02)
+    line[24:28, :20] = 0.05  # half of a line is missed
+    labels = np.full((40, 40), 255, np.uint8)
+    labels[24:28, 4:12] = 1
+    old = torch.from_numpy(np.stack([1 - line, line])).half()
+    part = Patch(torch.zeros(3, 40, 40).half(), torch.from_numpy(labels), torch.from_numpy(labels == 255), old)
+    before = tally(CARD, None, [part])
+    assert before.kept_share == 1 and 0.4 < before.dice < 0.9  # it is not 0 for being wrong where it was corrected
+    answer = truth.copy()
+    answer.flat[np.flatnonzero(truth == 0)[::12][:spoiled]] = 1
+    answers_of(monkeypatch, [answer])
+    after = tally(CARD, object(), [part])
+    figures = judge(before, after, "held-out", 0.5, Budget(1))
+    assert figures.better is better and figures.moved == 0.5
+    assert 0.9 < figures.kept < 1  # the rest of the line, in doubt and not corrected, counts as ground
+
+
+def test_of_moves_that_are_about_as_good_the_smallest_is_taken(monkeypatch):
+    class Found:
+        def __init__(self, dice):
+            self.dice = dice
+
+    assert best_move({0.25: Found(0.5), 0.5: Found(0.599), 0.75: Found(0.6), 1.0: Found(0.55)}) == 0.5
+    assert best_move({0.25: Found(0.5), 1.0: Found(0.55)}) == 1.0
+    assert 0 < best_move({}) < 1
+    old = {"w": torch.tensor([1.0, 2.0]), "n": torch.tensor(3)}
+    new = {"w": torch.tensor([3.0, 0.0]), "n": torch.tensor(5)}
+    assert moved(old, new, 0.25)["w"].tolist() == [1.5, 1.5] and int(moved(old, new, 0.25)["n"]) == 5
+    assert old["w"].tolist() == [1.0, 2.0]
