@@ -83,7 +83,8 @@ def new(
     seed: Annotated[int, typer.Option("--seed", help="Decides the first weights.")] = 0,
 ) -> None:
     """Make a model of one's own, to be taught by corrections and finetune."""
-    from napari_runet.training.new_model import named_classes, new_model
+    from napari_runet.models.classes import named_classes
+    from napari_runet.training.new_model import new_model
 
     with sentences():
         names = named_classes([*classes, *(more or [])])

@@ -28,6 +28,8 @@ from napari_runet.engine.messages import (
     IterationDone,
     LoadModelRequest,
     ModelLoaded,
+    ModelMade,
+    NewModelRequest,
     PreviewReady,
     Request,
     SegmentFileRequest,
@@ -45,9 +47,10 @@ from napari_runet.engine.requests import (
     write_segment_request,
 )
 from napari_runet.images.image_input import Region
+from napari_runet.models.card import ClassInfo
 from napari_runet.settings import FineTuningSettings, SegmentationSettings
 
-_LAST_EVENTS = (Finished, FileDone, ModelLoaded, CandidateReady, Cancelled, Failed)
+_LAST_EVENTS = (Finished, FileDone, ModelLoaded, CandidateReady, ModelMade, Cancelled, Failed)
 _log = logging.getLogger(__name__)
 
 
@@ -69,8 +72,8 @@ class EngineClient:
     ----------
     on_event
         Called with each event, one at a time and in order, on the client's event thread. Of one request, no
-        event comes after `Finished`, `FileDone`, `ModelLoaded`, `CandidateReady`, `Cancelled`, `Failed`, or a
-        `WorkerLost`, which ends all.
+        event comes after `Finished`, `FileDone`, `ModelLoaded`, `CandidateReady`, `ModelMade`, `Cancelled`,
+        `Failed`, or a `WorkerLost`, which ends all.
     environment
         Variables for the worker, over the defaults of `worker_environment`.
     """
@@ -207,6 +210,38 @@ class EngineClient:
             )
 
         return self._open_request(request_id, partial(self._write_and_send, request_id, write, "A corrected image"))
+
+    def new_model(
+        self,
+        output: Path,
+        *,
+        model_id: str,
+        title: str,
+        classes: Sequence[ClassInfo],
+        channels: int,
+        parent: Path | None = None,
+    ) -> str:
+        """Have an untrained model written into the new folder `output`; `ModelMade` follows. Returns the request's id.
+
+        Parameters
+        ----------
+        classes
+            The background first.
+        channels
+            Channels of the images it reads.
+        parent
+            Folder of a model whose layers it starts with; None for random ones.
+        """
+        request = NewModelRequest(
+            id=uuid.uuid4().hex,
+            output=str(output),
+            model_id=model_id,
+            title=title,
+            classes=tuple(classes),
+            channels=channels,
+            parent=None if parent is None else str(parent),
+        )
+        return self._open_request(request.id, partial(self._send, request))
 
     def cancel(self, request_id: str) -> None:
         """Ask the worker to stop a request; asked twice, end the worker and start another.

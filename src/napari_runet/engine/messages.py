@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from napari_runet.batch.record import Job, Outcome
+from napari_runet.models.card import ClassInfo
 from napari_runet.settings import FineTuningSettings, SegmentationSettings
 
 PROTOCOL_VERSION = 1
@@ -118,6 +119,19 @@ class FineTuneRequest(Message):
     preview: PreviewBox | None = None
 
 
+class NewModelRequest(Message):
+    """Write an untrained model into the new folder `output`, perhaps with the layers of the model in `parent`."""
+
+    kind: Literal["new_model"] = "new_model"
+    id: str
+    output: str
+    model_id: str
+    title: str
+    classes: tuple[ClassInfo, ...]
+    channels: int
+    parent: str | None = None
+
+
 class CancelRequest(Message):
     """Stop the request `target` at the next tile; answered by `Cancelled` for that request."""
 
@@ -127,7 +141,7 @@ class CancelRequest(Message):
 
 
 Request = Annotated[
-    LoadModelRequest | SegmentRequest | SegmentFileRequest | FineTuneRequest | CancelRequest,
+    LoadModelRequest | SegmentRequest | SegmentFileRequest | FineTuneRequest | NewModelRequest | CancelRequest,
     Field(discriminator="kind"),
 ]
 
@@ -246,6 +260,15 @@ class CandidateReady(Message):
     figures: dict[str, bool | int | float | str | None]
 
 
+class ModelMade(Message):
+    """A new model is in `folder`."""
+
+    kind: Literal["model_made"] = "model_made"
+    id: str
+    folder: str
+    sha256: str
+
+
 class Cancelled(Message):
     """A request was stopped before its end."""
 
@@ -289,6 +312,7 @@ Event = Annotated[
     | FineTuneReport
     | PreviewReady
     | CandidateReady
+    | ModelMade
     | Cancelled
     | Failed
     | WorkerLost,

@@ -24,6 +24,8 @@ from napari_runet.engine.messages import (
     Failed,
     FineTuneRequest,
     LoadModelRequest,
+    ModelMade,
+    NewModelRequest,
     Ready,
     Request,
     SegmentFileRequest,
@@ -119,7 +121,18 @@ def make_handlers(channel: RequestChannel) -> dict[type, Handler]:
         SegmentFileRequest: lambda request: segmenting_files.segment_file(channel, models, request),
         SegmentRequest: lambda request: segmenting.segment(channel, models, movies, request),
         FineTuneRequest: lambda request: fine_tuning.fine_tune(channel, models, request),
+        NewModelRequest: lambda request: make_model(channel, request),
     }
+
+
+def make_model(channel: RequestChannel, request: NewModelRequest) -> None:
+    """Write an untrained model, and tell where it is."""
+    from napari_runet.training.new_model import new_model
+
+    parent = None if request.parent is None else Path(request.parent)
+    folder, classes, channels = Path(request.output), request.classes, request.channels
+    card = new_model(folder, request.model_id, classes, channels=channels, parent=parent, title=request.title)
+    channel.send(ModelMade(id=request.id, folder=request.output, sha256=card.sha256))
 
 
 def import_torch() -> Ready:

@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from napari.layers import Labels
 
+from napari_runet.images.image_input import ImageError
 from napari_runet.images.thresholding import labels_from
 from napari_runet.plugin.layers import CHANGE_COLORS, label_colormap, label_colors
 from napari_runet.plugin.placing import place
+from napari_runet.plugin.regions import region_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -56,6 +58,13 @@ class Comparison:
         if first:
             self.changes.visible = False
         return int(differ.sum())
+
+    def in_view(self) -> "Region | None":
+        """The part of the plane that is in view; None where that cannot be told."""
+        try:
+            return region_of("view", self._viewer, self.plane.image, self.plane.source, None)
+        except ImageError:
+            return None
 
     def flip(self) -> None:
         """Show the candidate's mask and hide what lies on the image besides, or the other way round."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from napari_runet.plugin.bridging import Bridging
     from napari_runet.plugin.carrying import Carrying
     from napari_runet.plugin.correcting import Correcting
+    from napari_runet.plugin.exchanging import Exchanging
     from napari_runet.plugin.session import Session
 
 
@@ -25,7 +26,7 @@ class CorrectSection(QWidget):
 
     Parameters
     ----------
-    viewer, session, correcting, bridging, carrying
+    viewer, session, correcting, bridging, carrying, exchanging
         Where the Shapes layers are, the state, and what the buttons do.
     """
 
@@ -36,6 +37,7 @@ class CorrectSection(QWidget):
         correcting: "Correcting",
         bridging: "Bridging",
         carrying: "Carrying",
+        exchanging: "Exchanging",
     ) -> None:
         super().__init__()
         reviewing = correcting.reviewing
@@ -75,6 +77,16 @@ class CorrectSection(QWidget):
         self.recovered = text_label("recovered")
         self.restore = _button("Restore", "Open the corrections as they were kept.", correcting.restore)
         self.restore.setObjectName("restore")
+        self.export = _button(
+            "Export…",
+            "Write what is corrected to a folder: images and labels, which fine-tuning reads elsewhere too.",
+            lambda: exchanging.ask_where_to_export(self),
+        )
+        self.import_ = _button(
+            "Import…",
+            "Take corrections over from such a folder, onto the open images of the same names.",
+            lambda: exchanging.ask_what_to_import(self),
+        )
         self.problem = text_label("journal-problem")
         self.notice = text_label("correction-notice")
         self._lay_out()
@@ -89,6 +101,7 @@ class CorrectSection(QWidget):
             events.results,
             events.revision,
             events.image,
+            events.model,
         ):
             event.connect(self.refresh)
         self.refresh()
@@ -108,6 +121,12 @@ class CorrectSection(QWidget):
         reviews.addWidget(self.review_shapes, 1, 0)
         reviews.addWidget(self.take_back, 1, 1)
         self.reviews = boxed(reviews)
+        exchange = QHBoxLayout()
+        exchange.setContentsMargins(0, 0, 0, 0)
+        exchange.setSpacing(SPACING)
+        exchange.addWidget(self.export)
+        exchange.addWidget(self.import_)
+        self.exchange = boxed(exchange)
         layout = column()
         layout.addWidget(title_label("Corrections"))
         for part in (
@@ -118,6 +137,7 @@ class CorrectSection(QWidget):
             self.counts,
             self.reviews,
             self.take_prediction,
+            self.exchange,
             self.problem,
             self.notice,
         ):
@@ -142,7 +162,9 @@ class CorrectSection(QWidget):
         some = session.results is not None and len(session.results.result) > 0
         self.kept.setVisible(bool(session.recovered))
         self.recovered.setText(session.recovered)
-        self.correct.setEnabled(session.image is not None and (some or plane is not None))
+        self.correct.setEnabled(session.image is not None and (some or plane is not None or session.model is not None))
+        self.export.setEnabled(self._correcting.anything_corrected())
+        self.import_.setEnabled(session.image is not None and session.model is not None)
         self.correct.setText("Correct" if plane is None else "Go on correcting")
         counts = plane.known.counts if plane is not None else None
         _say(self.counts, f"{counts}." if counts is not None else "")

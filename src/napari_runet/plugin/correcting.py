@@ -59,6 +59,8 @@ class Correcting:
         if image is None:
             return None
         results = session.results if session.results is not None and len(session.results.result) else None
+        if results is not None and not self._same_classes(results.result.card):
+            results = None  # the mask is of other classes than those that are to be painted now
         try:
             source = results.result.source if results is not None else self._choices.source(image)
         except ImageError as error:
@@ -119,6 +121,28 @@ class Correcting:
             )
         self.look()
         return opened is not None
+
+    def bring(self, image: "Image", known: "CorrectionSet") -> "Labels":
+        """Open a plane with corrections from elsewhere; what a person has painted here already stays.
+
+        Raises
+        ------
+        ImageError
+            When the image is read in another way, or a label is no class.
+        """
+        source = source_at(self._viewer, self._choices, image, (known.index, known.shape))
+        plane = self._plane(image, source)
+        if plane is None:
+            raise ImageError("There is no model whose classes the corrections could be of; choose or make one.")
+        highest = int(known.labels[known.flags != 0].max(initial=0))
+        if highest >= len(plane.card.classes):
+            raise ImageError(f"The labels for {image.name} hold {highest}, which is no class of {plane.card.title}.")
+        layer = self._open(plane)
+        plane.take_known(known)
+        self._viewer.layers.selection.active = layer
+        self._hide_masks(self._session.results)
+        self.look()
+        return layer
 
     def take_prediction(self) -> int:
         """Write the newest prediction around the corrections; returns how many pixels changed."""
@@ -255,6 +279,11 @@ class Correcting:
         """The correction of a plane, with what was kept of it: `known`, or what the journal holds."""
         ours, key = self._of(image), plane_key(source)
         plane = ours.planes.get(key)
+        if plane is not None and not plane.known.flags.any() and not self._same_classes(plane.card):
+            ours.planes.pop(key)  # opened for another model, and nothing was painted
+            if plane.layer is not None and plane.is_open:
+                self._viewer.layers.remove(plane.layer)
+            plane = None
         if plane is not None and known is not None:
             plane.take_known(known)
         if plane is None:
@@ -271,9 +300,14 @@ class Correcting:
 
     def _card(self, image: "Image") -> "ModelCard | None":
         results = results_of(self._viewer, image)
-        if results is not None:
+        if results is not None and self._same_classes(results.result.card):
             return results.result.card
         return self._session.model.card if self._session.model is not None else None
+
+    def _same_classes(self, card: "ModelCard") -> bool:
+        """Whether masks of a model tell the same apart as the chosen one's."""
+        model = self._session.model
+        return model is None or [info.name for info in model.card.classes] == [info.name for info in card.classes]
 
     def _open(self, plane: PlaneCorrection, start: "npt.NDArray[np.uint8] | None" = None) -> "Labels":
         if plane.layer is not None and plane.is_open:
@@ -286,7 +320,7 @@ class Correcting:
     def _prediction(self, plane: PlaneCorrection) -> "tuple[npt.NDArray[np.uint8], str]":
         """The last iteration of the newest prediction of a plane, and the run's id; nothing where there is none."""
         result = newest_result(self._viewer, self._session.results, plane)
-        if result is None:
+        if result is None or not self._same_classes(result.card):
             return np.zeros(plane.known.shape, np.uint8), ""
         return result.whole_plane(len(result)), result.run_id
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from napari_runet.engine.requests import CorrectedPlane, Plane, PlaneStart
     from napari_runet.images.image_input import Region
+    from napari_runet.models.card import ClassInfo
     from napari_runet.settings import FineTuningSettings, SegmentationSettings
 
     Keep = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.uint8]]
@@ -98,6 +99,21 @@ class EngineBridge(QObject):
     ) -> str:
         """Have a model fine-tuned; see `EngineClient.fine_tune`."""
         return self.start().fine_tune(samples, folder=folder, output=output, settings=settings, preview=preview)
+
+    def new_model(
+        self,
+        output: Path,
+        *,
+        model_id: str,
+        title: str,
+        classes: "Sequence[ClassInfo]",
+        channels: int,
+        parent: Path | None,
+    ) -> str:
+        """Have an untrained model written; see `EngineClient.new_model`."""
+        return self.start().new_model(
+            output, model_id=model_id, title=title, classes=classes, channels=channels, parent=parent
+        )
 
     def cancel(self, request_id: str) -> None:
         """Ask for a request to stop; asked twice, the worker is killed and started again."""

@@ -11,9 +11,6 @@ from napari_runet.engine.messages import (
     PreviewReady,
     WorkerLost,
 )
-from napari_runet.images.image_input import ImageError
-from napari_runet.plugin.deciding import Deciding
-from napari_runet.plugin.regions import region_of
 from napari_runet.plugin.session import Notice, Tuning
 from napari_runet.plugin.tuning_samples import CorrectedSource, reader, usable
 from napari_runet.plugin.versions import claim_folder, next_name, throw_away
@@ -23,12 +20,11 @@ if TYPE_CHECKING:
 
     import numpy as np
     import numpy.typing as npt
-    from napari.components import ViewerModel
 
     from napari_runet.images.image_input import Region
     from napari_runet.models.store import StoredModel
-    from napari_runet.plugin.choices import Choices
     from napari_runet.plugin.correcting import Correcting
+    from napari_runet.plugin.deciding import Deciding
     from napari_runet.plugin.engine_bridge import EngineBridge
     from napari_runet.plugin.plane_correction import PlaneCorrection
     from napari_runet.plugin.session import NoticeKind, Session
@@ -41,15 +37,15 @@ class FineTuning:
 
     Parameters
     ----------
-    viewer, session, choices, correcting
-        Where layers go, the state, what is chosen, and what was corrected.
+    session, correcting
+        The state, and what was corrected.
     engine
         A worker that nothing else uses.
+    deciding
+        What becomes of the candidate.
 
     Attributes
     ----------
-    deciding
-        What becomes of the candidate.
     losses
         Seconds and loss, of each report.
     scores
@@ -57,14 +53,8 @@ class FineTuning:
     """
 
     def __init__(
-        self,
-        viewer: "ViewerModel",
-        session: "Session",
-        choices: "Choices",
-        correcting: "Correcting",
-        engine: "EngineBridge",
+        self, session: "Session", correcting: "Correcting", engine: "EngineBridge", deciding: "Deciding"
     ) -> None:
-        self._viewer = viewer
         self._session = session
         self._correcting = correcting
         self._engine = engine
@@ -72,7 +62,7 @@ class FineTuning:
         self._output: Path | None = None
         self._shown_region: Region | None = None
         self._parent: StoredModel | None = None
-        self.deciding = Deciding(viewer, session, choices, correcting, engine)
+        self.deciding = deciding
         self.losses: list[tuple[float, float]] = []
         self.scores: list[tuple[float, float]] = []
         engine.told.connect(self.on_event)
@@ -191,12 +181,8 @@ class FineTuning:
         comparison = self.deciding.comparison
         if comparison is None:
             return None
-        plane = comparison.plane
-        try:
-            self._shown_region = region_of("view", self._viewer, plane.image, plane.source, None)
-        except ImageError:
-            return None
-        number = next(i for i, sample in enumerate(samples) if sample.source is plane.source)
+        self._shown_region = comparison.in_view()
+        number = next(i for i, sample in enumerate(samples) if sample.source is comparison.plane.source)
         return (number, self._shown_region) if self._shown_region is not None else None
 
     def _rest(self, text: str, kind: "NoticeKind" = "info") -> None:

@@ -5,31 +5,37 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QHBoxLayout, QWidget
 
 from napari_runet.plugin.card_dialog import CardDialog
+from napari_runet.plugin.new_model_dialog import NewModelDialog
 from napari_runet.plugin.widgets import SPACING, column, combo_box, fill, small_button, text_label, title_label
 
 if TYPE_CHECKING:
     from napari_runet.models.store import StoredModel
     from napari_runet.plugin.choices import Choices
+    from napari_runet.plugin.making import Making
     from napari_runet.plugin.session import Session
 
 
 class ModelSection(QWidget):
-    """The model, one sentence about it, and its card a click away."""
+    """The model, one sentence about it, its card and a new one a click away."""
 
-    def __init__(self, session: "Session", choices: "Choices") -> None:
+    def __init__(self, session: "Session", choices: "Choices", making: "Making") -> None:
         super().__init__()
-        self._session, self._choices = session, choices
+        self._session, self._choices, self._making = session, choices, making
         self.models = combo_box("model", choices.list_models)
         self.models.setToolTip("The model that segments: the shipped ones first, then yours.")
         self.models.activated.connect(lambda position: choices.choose_model(self.models.itemData(position)))
         self.card = small_button("Card", "What this model is, what it was trained on, and what it is bad at.")
         self.card.clicked.connect(self.show_card)
+        self.new = small_button("New…", "Make a model of your own, for what no model here finds.")
+        self.new.setObjectName("new-model")
+        self.new.clicked.connect(self.new_model)
         self.sentence = text_label("model-sentence")
         self.problems = text_label("model-problems")
         row = QHBoxLayout()
         row.setSpacing(SPACING)
         row.addWidget(self.models, 1)
         row.addWidget(self.card)
+        row.addWidget(self.new)
         layout = column()
         layout.addWidget(title_label("Model"))
         layout.addLayout(row)
@@ -58,6 +64,16 @@ class ModelSection(QWidget):
             return None
         dialog = CardDialog(self._session.model.card, self)
         dialog.show()
+        return dialog
+
+
+    def new_model(self) -> NewModelDialog:
+        """Ask for a new model; it is made when that is answered."""
+        source, image = self._session.source, self._session.image
+        channels = source.input.channels if source is not None and image is not None else 3
+        dialog = NewModelDialog(self._making, self._session.models, channels, self)
+        dialog.accepted.connect(lambda: self._making.make(dialog.wanted()))
+        dialog.open()
         return dialog
 
 

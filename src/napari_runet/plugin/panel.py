@@ -13,7 +13,9 @@ from napari_runet.plugin.carrying import Carrying
 from napari_runet.plugin.choices import Choices
 from napari_runet.plugin.correct_section import CorrectSection
 from napari_runet.plugin.correcting import Correcting
+from napari_runet.plugin.deciding import Deciding
 from napari_runet.plugin.engine_bridge import EngineBridge
+from napari_runet.plugin.exchanging import Exchanging
 from napari_runet.plugin.fine_tune_section import AskBeforeClosing, FineTuneSection
 from napari_runet.plugin.fine_tuning import FineTuning
 from napari_runet.plugin.image_section import ImageSection
@@ -22,6 +24,7 @@ from napari_runet.plugin.key_actions import correction_actions, iteration_action
 from napari_runet.plugin.layer_keys import LayerKeys
 from napari_runet.plugin.layers import without_proxy
 from napari_runet.plugin.live import Live
+from napari_runet.plugin.making import Making
 from napari_runet.plugin.mask_actions import MaskActions
 from napari_runet.plugin.model_section import ModelSection
 from napari_runet.plugin.next_places import NextPlaces
@@ -77,7 +80,10 @@ class Panel(QWidget):
         self.refining = Refining(viewer, self.session, self.engine, self)
         self.places = NextPlaces(viewer, self.session, self.correcting, self)
         self.tuning_engine = EngineBridge(self)
-        self.fine_tuning = FineTuning(viewer, self.session, self.choices, self.correcting, self.tuning_engine)
+        self.deciding = Deciding(viewer, self.session, self.choices, self.correcting, self.tuning_engine)
+        self.fine_tuning = FineTuning(self.session, self.correcting, self.tuning_engine, self.deciding)
+        self.making = Making(self.session, self.choices, self.engine)
+        self.exchanging = Exchanging(viewer, self.session, self.correcting)
         self._asking: AskBeforeClosing | None = None
         self._make_sections()
         self._lay_out()
@@ -117,7 +123,7 @@ class Panel(QWidget):
 
     def _make_sections(self) -> None:
         self.image_section = ImageSection(self._viewer, self.session, self.choices)
-        self.model_section = ModelSection(self.session, self.choices)
+        self.model_section = ModelSection(self.session, self.choices, self.making)
         self.stack_section = StackSection(self.session)
         self.segment_section = SegmentSection(
             self.session, self.segment_now, self.segment_all, self.segmentation.cancel
@@ -132,7 +138,7 @@ class Panel(QWidget):
         )
         self.options_fold = Fold("Options", self.options_section)
         self.correct_section = CorrectSection(
-            self._viewer, self.session, self.correcting, self.bridging, self.carrying
+            self._viewer, self.session, self.correcting, self.bridging, self.carrying, self.exchanging
         )
         self.refine_section = RefineSection(self.session, self.refining)
         self.next_section = NextSection(self.session, self.places)

@@ -83,7 +83,7 @@ def plan(
         if not planes:
             continue
         numbers: Sequence[int] = range(1, results.count + 1) if shown is None else [min(shown, results.count)]
-        stem = _free(_stem(results.image.name), taken)
+        stem = _free(file_stem(results.image.name), taken)
         size, unit = _pixel_size(results)
         for number in numbers:
             name = f"{stem}_iteration{number}" if shown is None else stem
@@ -111,7 +111,7 @@ def write_all(files: "Iterable[MaskFile | StackFile]") -> Iterator[Path]:
         yield file.path
 
 
-def _stem(name: str) -> str:
+def file_stem(name: str) -> str:
     """A layer's name as a file's name, without characters that some systems refuse."""
     return re.sub(r'[<>:"/\\|?*\x00-\x1f]', "_", name).strip(" .") or "mask"
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from napari_runet.engine.requests import CorrectedPlane
     from napari_runet.models.card import ModelCard
     from napari_runet.plugin.correcting import Correcting
+    from napari_runet.plugin.plane_correction import PlaneCorrection
     from napari_runet.plugin.reading import Source
 
 
@@ -39,7 +40,7 @@ def usable(correcting: "Correcting", card: "ModelCard") -> tuple[list[CorrectedS
     names = tuple(info.name for info in card.classes)
     for plane in correcting.corrected_planes():
         sample = CorrectedSource(plane.image, plane.source, plane.known.correction.labels)
-        reason = why_not(plane.source, card) or _odd_label(sample, card)
+        reason = why_not(plane.source, card) or _other_classes(plane, card) or _odd_label(sample, card)
         if reason:
             reasons.append(reason)
         else:
@@ -48,6 +49,16 @@ def usable(correcting: "Correcting", card: "ModelCard") -> tuple[list[CorrectedS
         if known.classes == names and not why_not(source, card):
             usable.append(CorrectedSource(image, source, known.correction.labels))
     return usable, reasons
+
+
+def _other_classes(plane: "PlaneCorrection", card: "ModelCard") -> str:
+    theirs, ours = plane.known.classes, tuple(info.name for info in card.classes)
+    if not theirs or theirs == ours:
+        return ""
+    return (
+        f"{plane.image.name} was corrected with the classes {', '.join(theirs[1:])}, and {card.title} finds "
+        f"{', '.join(ours[1:])}: it learns nothing from that image."
+    )
 
 
 def _odd_label(sample: CorrectedSource, card: "ModelCard") -> str:

@@ -87,7 +87,7 @@ def next_name(parent: ModelCard, models: "Sequence[StoredModel]", name: str = ""
     """Title and id of a new version, neither of them taken: `name`, else the parent's with the next number."""
     taken = {model.card.id for model in models} | {model.card.title for model in models}
     if name.strip():
-        base_title, base_id = name.strip(), _id_of(name)
+        base_title, base_id = name.strip(), id_of(name)
         pairs = [(base_title, base_id), *((f"{base_title} · v{n}", f"{base_id}-v{n}") for n in range(2, 10_000))]
     else:
         base_title, base_id = _base(parent.title), _base(parent.id)
@@ -134,5 +134,6 @@ def _base(name: str) -> str:
     return (match["base"] if match else name)[:56]
 
 
-def _id_of(name: str) -> str:
+def id_of(name: str) -> str:
+    """A model id made of any name."""
     return re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("-._")[:56] or "model"

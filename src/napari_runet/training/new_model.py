@@ -10,27 +10,6 @@ from napari_runet.models.card import ClassInfo, ModelCard, NetworkConfig
 from napari_runet.models.weights import load_network, save_state
 from napari_runet.networks import build
 
-COLOURS = ("#ff2fd0", "#00d5ff", "#ffd000", "#4dff4d", "#ff7a1a", "#8f6bff", "#ff4d4d", "#2fffc1")
-BACKGROUND = ClassInfo(name="background", color="#000000")
-
-
-def named_classes(names: list[str]) -> tuple[ClassInfo, ...]:
-    """The background, and a class with a colour of its own for each name.
-
-    Raises
-    ------
-    ValueError
-        When there is no name, one stands twice, or there are more than 254.
-    """
-    names = [name.strip() for name in names]
-    if not names or not all(names):
-        raise ValueError("Name at least one class; the background is added by itself.")
-    if len(set(names)) < len(names) or BACKGROUND.name in names:
-        raise ValueError("Each class needs a name of its own, other than background.")
-    if len(names) > 254:
-        raise ValueError(f"{len(names)} classes are too many; a model tells at most 254 from the background.")
-    return (BACKGROUND, *(ClassInfo(name=n, color=COLOURS[i % len(COLOURS)]) for i, n in enumerate(names)))
-
 
 def new_model(
     folder: Path,
@@ -40,6 +19,7 @@ def new_model(
     channels: int | None = None,
     parent: Path | None = None,
     seed: int = 0,
+    title: str = "",
 ) -> ModelCard:
     """Write an untrained model, ready to be fine-tuned; returns its card.
 
@@ -53,13 +33,15 @@ def new_model(
         Channels of the images it reads; 3, or those of `parent`, when None.
     parent
         Folder of a model whose layers it starts with; those that depend on classes or channels start anew.
+    title
+        What people call it; by default made of the id.
 
     Raises
     ------
     ModelError
         When the parent cannot be loaded.
     """
-    title = model_id.replace("-", " ").capitalize()
+    title = title or model_id.replace("-", " ").capitalize()
     names = ", ".join(info.name for info in classes[1:])
     training = {"training_steps": 0, "seed": seed}
     torch.manual_seed(seed)
