@@ -220,7 +220,7 @@ def test_only_what_lies_around_corrections_is_read_of_a_large_image(model):
     assert candidate.figures.training_steps == 2
     largest = (patches.CELL + 2 * patches.MARGIN) ** 2
     around = [pixels for pixels in Large.reads if pixels <= largest]
-    strips = [pixels for pixels in Large.reads if pixels > largest]  # to measure the intensities, the plane at most once
+    strips = [pixels for pixels in Large.reads if pixels > largest]  # to measure the intensities, at most all
     assert around and 0 < sum(strips) <= 4096**2
 
 
