@@ -94,7 +94,8 @@ def test_what_was_finished_earlier_is_shown_with_its_picture_before_it_is_checke
 
     assert not table.data(table.index(0, 0), Qt.ItemDataRole.DecorationRole).isNull()
     mask = tifffile.imread(folder.with_name("out") / "1.tif")
-    assert table.data(table.index(0, 1)) == f"1.png\n{100 * np.count_nonzero(mask) / mask.size:.1f} % marked"
+    marked = f"{100 * np.count_nonzero(mask) / mask.size:.1f} % marked"
+    assert table.data(table.index(0, 1)) == f"1.png\n{marked}, doubt {state.rows[0].record.doubt:.2f}"
 
 
 def test_closing_in_the_middle_ends_the_worker_and_frees_the_output(batching, folder, qtbot):

@@ -83,6 +83,8 @@ class FinishedImage(_Frozen):
         How the image's dimensions were read.
     asked
         Whether that was by what a person said, because its file does not.
+    doubt
+        How much the plane that needs it most needs a look, in [0, 1]; None where it was not scored.
     """
 
     kind: Literal["finished"] = "finished"
@@ -98,6 +100,7 @@ class FinishedImage(_Frozen):
     seconds: float
     read_as: str
     asked: bool
+    doubt: float | None = None
 
     def is_whole(self, folder: Path) -> bool:
         """Whether all its files are there; what is in them is not looked at."""

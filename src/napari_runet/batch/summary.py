@@ -9,8 +9,8 @@ from napari_runet.batch.record import Entry, FinishedImage
 from napari_runet.io.atomic import write_atomically
 
 SUMMARY_FILE = "summary.csv"
-COLUMNS = ("file", "mask", "model", "version", "planes", "pixels", "foreground_pixels", "foreground_share", "seconds",
-           "error")  # fmt: skip
+COLUMNS = ("file", "mask", "model", "version", "planes", "pixels", "foreground_pixels", "foreground_share", "doubt",
+           "seconds", "error")  # fmt: skip
 
 
 def write_summary(folder: Path, entries: Iterable[Entry]) -> None:
@@ -46,6 +46,7 @@ def _row(folder: Path, entry: Entry) -> dict[str, object]:
         "pixels": entry.pixels,
         "foreground_pixels": foreground,
         "foreground_share": f"{foreground / entry.pixels:.6f}",
+        "doubt": "" if entry.doubt is None else f"{entry.doubt:.4f}",
         "seconds": f"{entry.seconds:.2f}",
     }
     if len(entry.classes) > 1:

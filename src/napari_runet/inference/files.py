@@ -88,6 +88,7 @@ def segment_file(job: Job, model: LoadedModel, progress: Progress = _ignore, run
         seconds=time.perf_counter() - started,
         read_as=image.axes.order,
         asked=asked,
+        doubt=masks.doubt,
     )
     return Outcome(record=record)
 

@@ -15,6 +15,11 @@ from napari_runet.inference.segmenter import LoadedModel
 from napari_runet.inference.starting import read_start
 from napari_runet.io.images import FileError, read_image
 from napari_runet.io.masks import write_mask, write_probabilities, write_stack
+from napari_runet.reviewing.doubt import doubt
+from napari_runet.reviewing.places import doubt_of_plane, rank
+
+LARGEST_SCORED = 1 << 24
+"""Planes with more pixels are not scored, which would take much memory."""
 
 
 class PlaneFile:
@@ -60,6 +65,8 @@ class StackMasks:
         Pixels of each foreground class in the last iteration's masks.
     first
         (Y, X) that of the first plane.
+    doubt
+        How much the plane that needs it most needs a look; None where all planes are too large to be scored.
     """
 
     def __init__(self, job: Job, image: ImageInput, classes: int, scratch: Path) -> None:
@@ -73,6 +80,8 @@ class StackMasks:
         self._counts = np.zeros(classes + 1, np.int64)
         self._added = 0
         self.first = np.zeros(image.plane_shape, np.uint8)
+        self.doubt: float | None = None
+        self._recent: list[Prediction] = []
 
     @property
     def planes(self) -> int:
@@ -87,6 +96,10 @@ class StackMasks:
     def add(self, iteration: int, prediction: Prediction) -> None:
         """Take an iteration of the next plane."""
         last = iteration == self._job.how.iterations
+        if last:
+            self._score(prediction)
+        else:
+            self._recent = [*self._recent[-1:], prediction]
         if iteration in self._masks:
             labels = prediction.labels_at(1)
             self._masks[iteration].add(labels)
@@ -96,6 +109,17 @@ class StackMasks:
                 self._added += 1
         if last and self._job.output.probabilities:
             self._probabilities.add(prediction.probabilities[0])
+
+    def _score(self, last: Prediction) -> None:
+        """Take up how doubtful a plane is, by its last two iterations."""
+        # a frame that goes on from the one before is added again for the iterations that it leaves out
+        before = [prediction.foreground[0] for prediction in self._recent if prediction is not last]
+        self._recent = []
+        if last.foreground[0, 0].size > LARGEST_SCORED:
+            return
+        other = before[-1] if before else None
+        found = doubt_of_plane(rank(doubt(last.foreground[0], other, last.threshold)))
+        self.doubt = max(found, self.doubt or 0.0)
 
     def write(self, pixel_size: tuple[float, float] | None, unit: str | None) -> None:
         """Write all files, each whole or not at all.

@@ -53,6 +53,7 @@ class BatchOpening:
     ) -> None:
         self._viewer, self._session, self._state = viewer, session, state
         self._choices, self._correcting = choices, correcting
+        self._seen: set[Path] = set()
 
     # What people do
 
@@ -68,7 +69,27 @@ class BatchOpening:
             return None
         self._viewer.layers.selection.active = image
         self._choices.pin(False)
+        self._seen.add(row.path)
         return image
+
+    def left(self) -> "list[Row]":
+        """The images with a mask that nobody has opened or corrected, the most doubtful first."""
+        rows = [
+            row
+            for row in self._state.rows
+            if row.has_mask and row.state != "corrected" and row.path not in self._seen
+        ]
+        return sorted(rows, key=lambda row: -_doubt(row))
+
+    def correct_next(self) -> "Row | None":
+        """Open the most doubtful image that nobody has looked at, to be corrected; None where there is none."""
+        left = self.left()
+        if not left:
+            self._state.notice = Notice("All images that have a mask were looked at.")
+            return None
+        self._seen.add(left[0].path)  # also one that cannot be opened: the notice says why
+        self.correct(left[0])
+        return left[0]
 
     def correct(self, row: "Row") -> Labels | None:
         """Open a layer on which the mask of an image is corrected, and select it for painting."""
@@ -216,6 +237,11 @@ def _lifted(labels: "npt.NDArray[np.uint8]", placement: "Placement", source: "So
     at = placement.letters.index("C")
     shape = (*view.shape[:at], placement.channels, *view.shape[at:])
     return np.broadcast_to(np.expand_dims(view, at), shape)
+
+
+def _doubt(row: "Row") -> float:
+    """How much an image needs a look; one that was not scored comes last."""
+    return row.record.doubt if row.record is not None and row.record.doubt is not None else -1.0
 
 
 def _stack_axes(source: "Source") -> str:

@@ -92,7 +92,7 @@ class BatchTable(QAbstractTableModel):
 def _text(row: "Row", column: int) -> str:
     record = row.record if row.has_mask else None
     if column == _FILE:
-        share = f"\n{_foreground(record)}" if record is not None else ""
+        share = f"\n{_foreground(record)}{_doubt(record)}" if record is not None else ""
         return row.path.name + share
     if column == _STATE:
         return f"{row.share * 100:.0f} %" if row.state == "running" else _WORDS[row.state][0]
@@ -101,6 +101,10 @@ def _text(row: "Row", column: int) -> str:
 
 def _foreground(record: "FinishedImage") -> str:
     return f"{100 * sum(record.foreground) / record.pixels:.1f} % marked"
+
+
+def _doubt(record: "FinishedImage") -> str:
+    return "" if record.doubt is None else f", doubt {record.doubt:.2f}"
 
 
 def describe(row: "Row") -> str:

@@ -131,6 +131,8 @@ class BatchWindow(QWidget):
         self.open.clicked.connect(lambda: self._with_row(self._opening.open))
         self.correct = _button("Correct", "Open it, and paint what is wrong in its mask.")
         self.correct.clicked.connect(lambda: self._with_row(self._opening.correct))
+        self.next = _button("Next image", "Correct the most doubtful image that you have not looked at yet.")
+        self.next.clicked.connect(self._correct_next)
         self.save = _button("Save mask", "Write the corrected mask over the file of the mask.")
         self.save.clicked.connect(lambda: self._with_row(self._opening.save))
         self.learn = _button(
@@ -164,6 +166,7 @@ class BatchWindow(QWidget):
             inner.addWidget(part)
         inner.addWidget(self.view, 1)
         inner.addWidget(self.chosen)
+        inner.addWidget(self.next)
         inner.addLayout(actions)
         content = QWidget()
         content.setLayout(inner)
@@ -209,6 +212,12 @@ class BatchWindow(QWidget):
             act(row)
             self.refresh()
 
+    def _correct_next(self) -> None:
+        row = self._opening.correct_next()
+        if row is not None:
+            self.view.selectRow(self._state.rows.index(row))
+        self.refresh()
+
     def _open_index(self, index: "QModelIndex") -> None:
         self._opening.open(self.table.row(index))
         self.refresh()
@@ -235,6 +244,9 @@ class BatchWindow(QWidget):
         self.notice.setVisible(bool(state.notice.text))
         self.chosen.setText(describe(row) if row is not None else "")
         self.chosen.setVisible(row is not None)
+        left = len(self._opening.left())
+        self.next.setText(f"Next image ({left} left)" if left else "Next image")
+        self.next.setEnabled(left > 0)
         self.open.setEnabled(row is not None)
         self.correct.setEnabled(row is not None and row.has_mask)
         painted = row is not None and self._opening.is_corrected(row)

@@ -1,0 +1,59 @@
+"""Which image of a batch comes next: the most doubtful one that nobody has looked at."""
+
+import numpy as np
+import pytest
+from correcting_helpers import dock, press
+from PIL import Image
+
+from napari_runet import load_model, segment, segment_files
+from napari_runet.batch.record_file import read_entries
+from napari_runet.plugin.batch_state import Row
+from napari_runet.reviewing.places import doubt_of_plane, doubtful_places
+
+
+@pytest.fixture
+def done(home, tmp_path):
+    """A folder of three images that were segmented, and what the record says of them."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    rng = np.random.default_rng(4)
+    for name, size in (("a", 60), ("b", 140), ("c", 100)):
+        pixels = np.full((150, 160, 3), 90, np.uint8)
+        pixels[:size, :size] = rng.integers(0, 255, (size, size, 3))
+        Image.fromarray(pixels).save(folder / f"{name}.png")
+    segment_files(folder, load_model("tiny", "cpu"), tmp_path / "out")
+    return folder, read_entries(tmp_path / "out")
+
+
+def test_what_is_recorded_is_the_doubt_of_the_places(done):
+    folder, entries = done
+    for name, entry in entries.items():
+        prediction = segment(np.asarray(Image.open(folder / f"{name}.png")), "tiny")
+        assert entry.doubt == pytest.approx(doubt_of_plane(doubtful_places(prediction)), abs=0.01)
+    assert len({entry.doubt for entry in entries.values()}) == 3
+
+
+def test_next_image_opens_the_most_doubtful_one_first_and_none_twice(done, make_napari_viewer, qtbot, tmp_path):
+    folder, entries = done
+    viewer = make_napari_viewer(show=True)
+    panel = dock(viewer, show=True)
+    section = panel.batch_section
+    window = section.open_window()
+    assert not window.next.isEnabled()
+    section.state.output = str(tmp_path / "out")
+    rows = [Row(folder / f"{name}.png", name, "done", record=entry) for name, entry in sorted(entries.items())]
+    section.state.rows = (*rows, Row(folder / "d.png", "d", "failed", error="It is no image."))
+    section.state.revision += 1
+    assert window.next.text() == "Next image (3 left)"
+    order = sorted(entries, key=lambda name: -entries[name].doubt)
+    for number, name in enumerate(order, 1):
+        press(window.next)
+        qtbot.wait(50)
+        assert panel.session.image.name == name and panel.session.correction.layer in viewer.layers
+        assert window.selected().name == name
+        assert window.next.isEnabled() == (number < 3)
+    assert window.next.text() == "Next image" and section.opening.correct_next() is None
+    assert "All images" in section.state.notice.text
+    panel.correcting.close()
+    for engine in (panel.engine, panel.tuning_engine):
+        engine.close()
