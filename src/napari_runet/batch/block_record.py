@@ -94,3 +94,16 @@ class BlockRecord:
         whole = head + b"\n" + b"".join(line + b"\n" for line in lines[:-1])
         write_atomically(self._path, whole)
         return {block.number: block for block in found}
+
+
+def numbers_of_finished(path: Path) -> set[int]:
+    """The numbers of the blocks in a record that somebody else may be writing; none where there is no record."""
+    if not path.is_file():
+        return set()
+    found = set()
+    for line in path.read_bytes().split(b"\n")[1:-1]:
+        try:
+            found.add(FinishedBlock.model_validate_json(line).number)
+        except ValidationError:  # damaged: told by whoever goes on from it
+            continue
+    return found

@@ -8,7 +8,7 @@ from pathlib import Path
 from napari_runet.batch.record import Job, Outcome
 from napari_runet.batch.run import BatchRun, Plan, Tally
 from napari_runet.engine.client import EngineClient
-from napari_runet.engine.messages import Cancelled, Event, Failed, FileDone, FileProgress, WorkerLost
+from napari_runet.engine.messages import Cancelled, Event, Failed, FileDone, FileEstimate, FileProgress, WorkerLost
 
 Told = Callable[[int, float | Outcome | str], None]
 """Called with the number of a job and the share of it that is done, or what it gave, or why it failed."""
@@ -29,11 +29,19 @@ class WorkerBatch:
         Called on the thread of `run`.
     environment
         Variables for the worker.
+    estimated
+        Called with the number of a large image's job and a sentence on what it takes, before it is begun.
     """
 
     def __init__(
-        self, planned: Plan, folder: Path, told: Told, environment: Mapping[str, str] | None = None
+        self,
+        planned: Plan,
+        folder: Path,
+        told: Told,
+        environment: Mapping[str, str] | None = None,
+        estimated: Callable[[int, str], None] = lambda number, sentence: None,
     ) -> None:
+        self._estimated = estimated
         self._planned, self._folder, self._told = planned, folder, told
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._client = EngineClient(self._events.put, environment)
@@ -89,6 +97,8 @@ class WorkerBatch:
                 continue
             if isinstance(event, FileProgress):
                 self._told(number, event.share)
+            elif isinstance(event, FileEstimate):
+                self._estimated(number, event.sentence)
             elif isinstance(event, FileDone):
                 run.finish(event.outcome)
                 self._told(number, event.outcome)

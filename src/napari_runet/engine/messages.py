@@ -217,6 +217,14 @@ class FileProgress(Message):
     share: float
 
 
+class FileEstimate(Message):
+    """What a large image is going to take, before it is begun."""
+
+    kind: Literal["file_estimate"] = "file_estimate"
+    id: str
+    sentence: str
+
+
 class FileDone(Message):
     """An image file's masks are written, or had been before."""
 
@@ -308,6 +316,7 @@ Event = Annotated[
     | IterationDone
     | Finished
     | FileProgress
+    | FileEstimate
     | FileDone
     | FineTuneReport
     | PreviewReady

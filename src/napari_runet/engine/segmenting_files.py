@@ -3,8 +3,9 @@
 import time
 from collections.abc import Callable
 
-from napari_runet.engine.messages import FileDone, FileProgress, SegmentFileRequest
+from napari_runet.engine.messages import FileDone, FileEstimate, FileProgress, SegmentFileRequest
 from napari_runet.engine.segmenting import PROGRESS_SECONDS, Channel, ModelCache
+from napari_runet.inference.estimating import estimate_unfinished
 from napari_runet.inference.files import segment_file as do
 from napari_runet.models.store import ModelError
 
@@ -20,7 +21,11 @@ def segment_file(channel: Channel, models: ModelCache, request: SegmentFileReque
     model = models.get(request.folder, request.job.settings.device)
     if model.card.sha256 != request.job.how.model_sha256:
         raise ModelError(f"The model {model.card.id!r} was replaced meanwhile; start again.")
-    outcome = do(request.job, model, _reporter(channel, request.id))
+    report = _reporter(channel, request.id)
+    channel.stop_if_cancelled(request.id)
+    if sentence := estimate_unfinished(request.job, model):
+        channel.send(FileEstimate(id=request.id, sentence=sentence))
+    outcome = do(request.job, model, report)
     channel.send(FileDone(id=request.id, outcome=outcome))
 
 

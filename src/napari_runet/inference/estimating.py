@@ -8,6 +8,7 @@ from napari_runet.batch.record import Job
 from napari_runet.inference.blocks import at_once, compute_block, one_thread_each
 from napari_runet.inference.large_images import LargeImage, task_of
 from napari_runet.inference.segmenter import LoadedModel
+from napari_runet.io.ome_zarr import is_zarr
 from napari_runet.io.ome_zarr_labels import GrowingLabels, compressed_size
 
 PYRAMID = 4 / 3
@@ -81,6 +82,17 @@ def estimate(job: Job, model: LoadedModel, processes: int = 1) -> Estimate:
     size = max(compressed_size(labels), COMPRESSED_MASK * labels.size) * share * PYRAMID
     seconds *= share / min(parallel, large.block_count)
     return Estimate(job.image.name, (height, width), large.level, planes, large.block_count, size, seconds)
+
+
+def estimate_unfinished(job: Job, model: LoadedModel, processes: int = 1) -> str:
+    """The sentence on what is to come; empty for files that are no OME-Zarr, and for what is finished or unreadable."""
+    known = job.known
+    if not is_zarr(job.image) or (known is not None and job.is_finished(known.image_sha256)):
+        return ""
+    try:
+        return estimate(job, model, processes).sentence()
+    except ValueError:  # told by whoever segments it
+        return ""
 
 
 def in_time(seconds: float) -> str:

@@ -9,7 +9,7 @@ from napari_runet.batch.output import Output, is_out_of_room
 from napari_runet.batch.record import Job, Outcome
 from napari_runet.batch.run import BatchRun, Plan, Tally, plan
 from napari_runet.inference.blocks import Runner, run_here
-from napari_runet.inference.estimating import estimate
+from napari_runet.inference.estimating import estimate_unfinished
 from napari_runet.inference.files import segment_file
 from napari_runet.inference.segmenter import LoadedModel, load_model
 from napari_runet.io.ome_zarr import is_zarr
@@ -172,7 +172,9 @@ def carry_out(
     """
     with BatchRun(planned) as run:
         if estimates is not _say_nothing:
-            _estimate(run.jobs, model, estimates, 1 if cluster is None else cluster.size)
+            for job in run.jobs:
+                if sentence := estimate_unfinished(job, model, 1 if cluster is None else cluster.size):
+                    estimates(sentence)
         ends = _one_by_one(run.jobs, model, told) if cluster is None else _by_cluster(run.jobs, model, told, cluster)
         for job, end in ends:
             if isinstance(end, Exception):
@@ -201,14 +203,3 @@ def _by_cluster(jobs: Sequence[Job], model: LoadedModel, told: Told, cluster: "C
     large = [job for job in jobs if is_zarr(job.image)]
     yield from cluster.files(job for job in jobs if job not in large)
     yield from _one_by_one(large, model, told, cluster.run)
-
-
-def _estimate(jobs: Sequence[Job], model: LoadedModel, say: Say, processes: int) -> None:
-    for job in jobs:
-        known = job.known
-        if not is_zarr(job.image) or (known is not None and job.is_finished(known.image_sha256)):
-            continue
-        try:
-            say(estimate(job, model, processes).sentence())
-        except ValueError:  # told at its turn, with all others that cannot be done
-            continue

@@ -11,7 +11,9 @@ from napari_runet.images.axes import Axes
 from napari_runet.images.image_input import Region
 from napari_runet.io.images import FileError, read_image
 from napari_runet.io.masks import write_mask, write_stack
+from napari_runet.io.ome_zarr import is_zarr
 from napari_runet.plugin.layers import label_colormap, label_colors
+from napari_runet.plugin.opening_zarr import read
 from napari_runet.plugin.placing import place
 from napari_runet.plugin.session import Notice
 
@@ -93,6 +95,9 @@ class BatchOpening:
 
     def correct(self, row: "Row") -> Labels | None:
         """Open a layer on which the mask of an image is corrected, and select it for painting."""
+        if is_zarr(row.path):
+            self._state.notice = Notice("Masks of OME-Zarr images are not corrected here; open it first.", "error")
+            return None
         image = self.open(row)
         mask = self._mask_layer(row)
         if image is None or mask is None:
@@ -157,7 +162,8 @@ class BatchOpening:
         found = self._found(row)
         if found is not None:
             return found
-        opened = self._viewer.open(str(row.path.absolute()), plugin="napari")
+        plugin = "napari-runet" if is_zarr(row.path) else "napari"
+        opened = self._viewer.open(str(row.path.absolute()), plugin=plugin)
         images = [layer for layer in opened if isinstance(layer, Image)]
         if not images:
             raise FileError("it holds no image.")
@@ -178,8 +184,14 @@ class BatchOpening:
         path = self._mask_path(row)
         if path is None:
             return
-        labels = read_image(path)
         layer = self._mask_layer(row)
+        if is_zarr(path):
+            if layer is None:
+                ((data, how, _),) = read(path)
+                how |= {"name": f"{row.name} · {path.name} · mask", "metadata": {MASK_FILE: str(path)}}
+                self._viewer.add_layer(Labels(data, **how))
+            return
+        labels = read_image(path)
         if layer is None:
             source = self._choices.source(image)
             placement = place(image, replace(source, index=(0,) * len(source.index)))

@@ -62,10 +62,14 @@ class BatchState:
         The one that segments; None for the panel's.
     file_format, all_iterations, probabilities, overwrite
         What is written.
+    level
+        Of OME-Zarr images.
     stage, seconds_left
         What is being done, and how long it may take (None while it cannot be told).
     rows, revision
         The images, and a number that grows when something in them has changed.
+    estimate
+        What the large image that is being segmented takes.
     notice
         What there is to say.
     """
@@ -80,11 +84,13 @@ class BatchState:
     file_format: str = "tif"
     all_iterations: bool = False
     probabilities: bool = False
+    level: int = 0
     overwrite: bool = False
     stage: BatchStage = "idle"
     seconds_left: float | None = None
     rows: tuple[Row, ...] = ()
     revision: int = 0
+    estimate: str = ""
     notice: Notice = field(default_factory=Notice)
 
     @property

@@ -39,6 +39,7 @@ class Batching(QObject):
 
     _listed = Signal(int, object)
     _told = Signal(int, int, object)
+    _estimated = Signal(int, int, str)
     _ended = Signal(int, object)
 
     def __init__(self, session: "Session", state: "BatchState", parent: QObject | None = None) -> None:
@@ -54,6 +55,7 @@ class Batching(QObject):
         queued = Qt.ConnectionType.QueuedConnection
         self._listed.connect(self._on_listed, queued)
         self._told.connect(self._on_told, queued)
+        self._estimated.connect(self._on_estimated, queued)
         self._ended.connect(self._on_ended, queued)
         events = state.events
         for event in (events.folder, events.pattern, events.output, events.axes, events.model, events.file_format,
@@ -113,6 +115,7 @@ class Batching(QObject):
             format=state.file_format,
             all_iterations=state.all_iterations,
             probabilities=state.probabilities,
+            level=state.level,
         )
         make = partial(
             plan, [Path(state.folder.strip()).expanduser().as_posix()], output, model.card, self._session.settings,
@@ -120,7 +123,7 @@ class Batching(QObject):
         )  # fmt: skip
         self._turn += 1
         state.stage = "listing" if stage == "listing" else "running"
-        state.notice = Notice()
+        state.notice, state.estimate = Notice(), ""
         threading.Thread(target=then, args=(self._turn, make), name="batch", daemon=True).start()
         return True
 
@@ -138,7 +141,9 @@ class Batching(QObject):
             planned = make()
             assert model is not None
             self._listed.emit(turn, (planned, _recorded(planned)))
-            batch = WorkerBatch(planned, model.folder, partial(self._told.emit, turn))
+            batch = WorkerBatch(
+                planned, model.folder, partial(self._told.emit, turn), estimated=partial(self._estimated.emit, turn)
+            )
             if turn != self._turn:  # closed meanwhile
                 return
             self._batch = batch
@@ -185,6 +190,12 @@ class Batching(QObject):
         self._state.seconds_left = self._seconds_left()
         self._state.revision += 1
 
+    def _on_estimated(self, turn: int, _number: int, sentence: str) -> None:
+        if turn == self._turn:
+            self._state.estimate = sentence
+            self._begun = time.monotonic()
+            self._state.revision += 1
+
     def _seconds_left(self) -> float | None:
         rows = self._state.rows
         shares = {"done": 1.0, "failed": 1.0}
@@ -215,11 +226,12 @@ class Batching(QObject):
 def _recorded(planned: Plan) -> dict[str, FinishedImage]:
     """What an earlier run finished with the same model and settings, by name; its content is checked later."""
     entries = read_entries(planned.output.folder)
+    hows = [planned.how_of(image) for image in planned.found.images]
     return {
         name: entry
         for name, entry in entries.items()
         if isinstance(entry, FinishedImage)
-        and entry.how == planned.how
+        and entry.how in hows
         and entry.is_whole(planned.output.folder)
         and not planned.overwrite
     }

@@ -21,6 +21,7 @@ from napari_runet.plugin.fine_tuning import FineTuning
 from napari_runet.plugin.image_section import ImageSection
 from napari_runet.plugin.iterations_section import IterationsSection
 from napari_runet.plugin.key_actions import correction_actions, iteration_actions
+from napari_runet.plugin.large_section import LargeSection
 from napari_runet.plugin.layer_keys import LayerKeys
 from napari_runet.plugin.layers import without_proxy
 from napari_runet.plugin.live import Live
@@ -143,6 +144,7 @@ class Panel(QWidget):
         self.refine_section = RefineSection(self.session, self.refining)
         self.next_section = NextSection(self.session, self.places)
         self.fine_tune_section = FineTuneSection(self.session, self.fine_tuning)
+        self.large_section = LargeSection(self._viewer, self.session)
         self.batch_section = BatchSection(self._viewer, self.session, self.choices, self.correcting)
 
     def _lay_out(self) -> None:
@@ -159,6 +161,7 @@ class Panel(QWidget):
             self.correct_section,
             self.refine_section,
             self.fine_tune_section,
+            self.large_section,
             self.batch_section,
         )
         for position, section in enumerate(sections):
@@ -241,8 +244,8 @@ class Panel(QWidget):
 
     def _ends(self) -> "tuple[Callable[[], object], ...]":
         """What ends that which goes on beside the panel."""
-        engines = self.engine.close, self.tuning_engine.close, self.batch_section.batching.close
-        return self.places.close, self.correcting.close, *engines
+        batches = self.batch_section.batching.close, self.large_section.batching.close
+        return self.places.close, self.correcting.close, self.engine.close, self.tuning_engine.close, *batches
 
     def event(self, event: QEvent | None) -> bool:
         """End the worker when napari takes the panel out of its dock."""

@@ -1,0 +1,197 @@
+"""Images that lie in OME-Zarr: all of a level, block by block into a store, and shown while it grows."""
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QFileDialog, QFormLayout, QHBoxLayout, QLineEdit, QPushButton, QWidget
+
+from napari_runet.batch.block_record import growing_folder
+from napari_runet.io.images import FileError
+from napari_runet.io.ome_zarr import OmeZarr, is_zarr, read_ome_zarr
+from napari_runet.plugin.batch_state import BatchState
+from napari_runet.plugin.batching import Batching
+from napari_runet.plugin.growing import GrowingLabelsLayer
+from napari_runet.plugin.segment_section import NOTICE_MARKS
+from napari_runet.plugin.session import Notice
+from napari_runet.plugin.widgets import SPACING, boxed, column, combo_box, fill, small_button, text_label, title_label
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image
+
+    from napari_runet.plugin.session import Session
+
+LOOK_MS = 700
+"""How often it is looked whether labels have grown."""
+
+
+class LargeSection(QWidget):
+    """The level, the folder, and a button; hidden for images that do not lie in OME-Zarr.
+
+    Parameters
+    ----------
+    viewer, session
+        Where the labels are shown, and what is chosen.
+    """
+
+    def __init__(self, viewer: "ViewerModel", session: "Session") -> None:
+        super().__init__()
+        self._viewer, self._session = viewer, session
+        self.state = BatchState()
+        self.batching = Batching(session, self.state, self)
+        self._store: OmeZarr | None = None
+        self._temporary: dict[Path, tempfile.TemporaryDirectory[str]] = {}
+        self.growing: GrowingLabelsLayer | None = None
+        self._timer = QTimer(self)
+        self._timer.setInterval(LOOK_MS)
+        self._timer.timeout.connect(self._look)
+        self.level = combo_box("level")
+        self.level.setToolTip("Which resolution is segmented, all of it.")
+        self.output = QLineEdit()
+        self.output.setPlaceholderText("a temporary folder")
+        self.output.setToolTip("Where the labels go, as OME-Zarr; what is finished there is not done again.")
+        self.choose = small_button("…", "Choose a folder.")
+        self.choose.clicked.connect(lambda: self._choose())
+        self.button = QPushButton("Segment all of it")
+        self.button.setObjectName("segment-large")
+        self.button.setToolTip("Block by block into a store, in the background; never loaded whole.")
+        self.button.clicked.connect(lambda: self.toggle())
+        self.status = text_label("large-status")
+        self._lay_out()
+        session.events.image.connect(self.refresh)
+        for event in (self.state.events.revision, self.state.events.stage, self.state.events.notice):
+            event.connect(self._tell)
+        self.state.events.stage.connect(self._on_stage)
+        self.refresh()
+
+    def _lay_out(self) -> None:
+        folder = QHBoxLayout()
+        folder.setContentsMargins(0, 0, 0, 0)
+        folder.setSpacing(SPACING)
+        folder.addWidget(self.output, 1)
+        folder.addWidget(self.choose)
+        form = QFormLayout()
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.addRow("Level", self.level)
+        form.addRow("Into", boxed(folder))
+        layout = column()
+        layout.addWidget(title_label("All of a large image"))
+        layout.addWidget(boxed(form))
+        layout.addWidget(self.button)
+        layout.addWidget(self.status)
+        self.setLayout(layout)
+
+    # What people do
+
+    def toggle(self) -> bool:
+        """Start, or cancel what is under way; False when that cannot be done now."""
+        if self.state.stage in ("running", "stopping"):
+            self.batching.stop()
+            return True
+        store = self._store
+        if store is None or self.state.stage != "idle":
+            return False
+        self.state.folder, self.state.output = str(store.path), str(self._folder(store.path))
+        self.state.level = int(self.level.currentData())
+        name = store.path.name.removesuffix(".zarr").removesuffix(".ome")
+        model = self.batching.model
+        title = f"{name} · {model.card.id if model is not None else ''}"
+        if self.growing is not None and not self.growing.is_finished:
+            self.growing.remove()
+        self.growing = GrowingLabelsLayer(self._viewer, growing_folder(self.state.output_folder, name), title)
+        return self.batching.start()
+
+    def _choose(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, "Folder for the labels", self.output.text())
+        if folder:
+            self.output.setText(folder)
+
+    def _folder(self, image: Path) -> Path:
+        """Where the labels go; a temporary folder, one for each image, lasts until napari ends."""
+        typed = self.output.text().strip()
+        if typed:
+            return Path(typed).expanduser()
+        if image not in self._temporary:
+            folder = tempfile.TemporaryDirectory(prefix="napari-runet-large-", ignore_cleanup_errors=True)
+            self._temporary[image] = folder
+        return Path(self._temporary[image].name)
+
+    # How it is shown
+
+    def refresh(self) -> None:
+        """Show the levels of the image that is chosen, if it lies in OME-Zarr."""
+        if self.state.stage in ("running", "stopping"):
+            return
+        before, self._store = self._store, _store_of(self._session.image)
+        self.setVisible(self._store is not None)
+        levels = self._store.levels if self._store is not None else ()
+        axes = self._store.axes if self._store is not None else ""
+        entries = []
+        for number, level in enumerate(levels):
+            sizes = [size for letter, size in zip(axes or "Q" * len(level.shape), level.shape, strict=True)
+                     if letter != "C"]  # fmt: skip
+            entries.append((f"{number}:  {' x '.join(map(str, sizes))}", number))
+        if self._store != before:
+            fill(self.level, entries, 0)
+            self.state.rows, self.state.estimate, self.state.notice = (), "", Notice()
+
+    def _on_stage(self) -> None:
+        running = self.state.stage in ("running", "stopping")
+        for widget in (self.level, self.output, self.choose):
+            widget.setEnabled(not running)
+        self.button.setText("Cancel" if running else "Segment all of it")
+        if running:
+            self._timer.start()
+        elif self._timer.isActive():
+            self._timer.stop()
+            self._end()
+
+    def _look(self) -> None:
+        if self.growing is not None:
+            self.growing.look()
+
+    def _end(self) -> None:
+        """Show the labels where they are now; those that have not ended stay as far as they have grown."""
+        if self.growing is None or not self.state.rows:
+            return
+        (row,) = self.state.rows
+        if row.record is not None and row.has_mask:
+            try:
+                self.growing.finish(self.state.output_folder / next(iter(row.record.files)))
+            except FileError as error:
+                self.state.notice = Notice(str(error), "error")
+        else:
+            self.growing.look()
+        self.refresh()
+
+    def _tell(self) -> None:
+        state = self.state
+        parts = [state.estimate] if state.estimate else []
+        row = state.rows[0] if len(state.rows) == 1 else None
+        if row is not None and row.state == "failed":
+            parts = [NOTICE_MARKS["error"] + row.error]
+        elif row is not None and row.has_mask and state.stage == "idle":
+            parts.append(f"In {state.output_folder}.")
+        elif row is not None and state.stage in ("running", "stopping"):
+            left = f", about {state.seconds_left:.0f} s left" if state.seconds_left is not None else ""
+            parts.append(f"{100 * row.share:.0f} % done{left}.")
+        elif state.notice.kind == "error":
+            parts = [NOTICE_MARKS["error"] + state.notice.text]
+        elif row is not None and row.share == 0 and state.notice.text:
+            parts.append("Stopped; what is finished stays for the next time.")
+        self.status.setText(" ".join(parts))
+        self.status.setVisible(bool(parts))
+
+
+def _store_of(image: "Image | None") -> OmeZarr | None:
+    """The OME-Zarr that a layer was opened from."""
+    path = image.source.path if image is not None else None
+    if not path or not is_zarr(Path(path)):
+        return None
+    try:
+        return read_ome_zarr(Path(path))
+    except FileError:  # it says so when it is opened
+        return None

@@ -1,0 +1,98 @@
+"""A person segments what is in view of an OME-Zarr, then all of it, watches it grow, cancels and goes on."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import zarr
+from _canvas import click, picture, window
+from qtpy.QtTest import QTest
+
+from napari_runet import segment_files
+from napari_runet.models.store import HOME_VARIABLE
+from napari_runet.plugin import growing
+from napari_runet.settings import SegmentationSettings
+from ome_zarr_images import write_image
+
+PATIENCE_MS = 180_000
+PIXELS = np.random.default_rng(0).integers(0, 255, (3, 700, 640), np.uint8)
+BLOCKS = 110
+
+
+@pytest.fixture
+def opened(
+    default_keys: None,
+    make_napari_viewer: Callable[..., Any],
+    tiny_models: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> tuple[Any, Any]:
+    """A viewer with an OME-Zarr of two levels, the panel and the small model; what grows is large from 300 on."""
+    monkeypatch.setenv(HOME_VARIABLE, str(tiny_models))
+    monkeypatch.setattr(growing, "COARSE_PIXELS", 300 * 300)
+    viewer = make_napari_viewer(show=True)
+    window(viewer).resize(1280, 720)
+    viewer.open(str(write_image(tmp_path / "slide.ome.zarr", PIXELS, levels=2)), plugin="napari-runet")
+    _, panel = viewer.window.add_plugin_dock_widget("napari-runet", "Recurrent U-Net")
+    models = panel.model_section.models
+    models.setCurrentIndex(models.findText("Tiny (yours)"))
+    models.activated.emit(models.currentIndex())
+    panel.session.settings = SegmentationSettings(iterations=2)
+    QTest.qWait(100)
+    return viewer, panel
+
+
+def test_in_view_and_then_all_of_it(opened: tuple[Any, Any], qtbot: Any, tmp_path: Path) -> None:
+    viewer, panel = opened
+    (image,) = viewer.layers
+    assert image.multiscale and panel.session.image is image
+    panel.session.region = "view"
+    click(panel.segment_section.segment)
+    assert panel.session.activity.stage == "running", panel.session.obstacle
+    qtbot.waitUntil(lambda: panel.session.activity.stage == "idle", timeout=PATIENCE_MS)
+    assert panel.session.notice.kind != "error", panel.session.notice
+
+    panel.session.settings = SegmentationSettings(tile_size=64, iterations=2)  # many blocks
+    section = panel.large_section
+    panel.scroll_area.ensureWidgetVisible(section)
+    assert section.isVisible()
+    assert [section.level.itemText(n) for n in range(2)] == ["0:  700 x 640", "1:  350 x 320"]
+    section.output.setFocus()
+    QTest.keyClicks(section.output, str(tmp_path / "masks"))
+    panel.scroll_area.ensureWidgetVisible(section.button)
+    click(section.button)
+    qtbot.waitUntil(lambda: section.growing.layer is not None, timeout=PATIENCE_MS)
+    assert section.button.text() == "Cancel"
+    layer = section.growing.layer
+    assert layer.multiscale and layer.name == "slide · tiny (growing)" and [*layer.data[1].shape] == [175, 160]
+    qtbot.waitUntil(lambda: section.growing._coarse.any(), timeout=PATIENCE_MS)
+    viewer.dims.set_point(0, 3)
+    picture(viewer, str(Path(os.environ.get("NAPARI_RUNET_PICTURES", tmp_path)) / "large-growing.png"))
+    assert f"slide.ome.zarr: 700 x 640 pixels at level 0, {BLOCKS} blocks; the labels take" in section.status.text()
+    click(section.button)
+    qtbot.waitUntil(lambda: section.state.stage == "idle", timeout=PATIENCE_MS)
+    grown = len(section.growing._seen)
+    assert 0 < grown < BLOCKS and "Stopped" in section.status.text(), section.status.text()
+
+    click(section.button)
+    qtbot.waitUntil(lambda: section.state.stage == "running", timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: section.state.stage == "idle", timeout=PATIENCE_MS)
+    assert section.growing.is_finished, section.status.text()
+    finished = section.growing.layer
+    assert finished in viewer.layers and layer not in viewer.layers and finished.name == "slide · tiny"
+    np.testing.assert_array_equal(finished.data_to_world([10, 20]), image.data_to_world([10, 20]))
+    segment_files(image.source.path, "tiny", tmp_path / "alone", tile_size=64, iterations=2)
+    expected = zarr.open_array(tmp_path / "alone" / "slide.ome.zarr" / "labels" / "tiny" / "0", mode="r")[:]
+    np.testing.assert_array_equal(np.asarray(finished.data[0]), expected)
+    assert expected.any()
+    picture(viewer, str(Path(os.environ.get("NAPARI_RUNET_PICTURES", tmp_path)) / "large-finished.png"))
+
+    opening, state = panel.batch_section.opening, panel.batch_section.state
+    state.output = str(tmp_path / "masks")
+    (row,) = section.state.rows
+    assert opening.open(row) is image and viewer.layers[-1].name == "slide · tiny · mask"
+    np.testing.assert_array_equal(np.asarray(viewer.layers[-1].data[0]), expected)
+    assert opening.correct(row) is None and "not corrected here" in state.notice.text
