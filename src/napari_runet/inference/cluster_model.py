@@ -4,9 +4,9 @@ import torch
 from distributed import Worker, WorkerPlugin
 
 from napari_runet.inference.devices import choose_device
-from napari_runet.inference.segmenter import LoadedModel, place
+from napari_runet.inference.segmenter import LoadedModel, ready
 from napari_runet.networks import build
-from napari_runet.settings import DeviceName
+from napari_runet.settings import BackendName, DeviceName
 
 
 class ModelPlugin(WorkerPlugin):  # type: ignore[misc]
@@ -31,6 +31,7 @@ class ModelPlugin(WorkerPlugin):  # type: ignore[misc]
 
     def __init__(self, model: LoadedModel, device: DeviceName, threads: int) -> None:
         self._card, self._device = model.card, device
+        self._backend: BackendName = "auto" if model.backend is not None else "reference"
         self._weights = {name: tensor.cpu().numpy() for name, tensor in model.network.state_dict().items()}
         self.threads = threads
         self.name = f"napari-runet-{model.card.sha256}-{device}"
@@ -41,4 +42,4 @@ class ModelPlugin(WorkerPlugin):  # type: ignore[misc]
         choice = choose_device(self._device)
         network = build(self._card.network)
         network.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in self._weights.items()})
-        self.model = LoadedModel(self._card, place(network, choice.name), choice)
+        self.model = ready(self._card, network, choice, self._backend)
