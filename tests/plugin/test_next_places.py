@@ -88,9 +88,10 @@ def test_next_correct_next_until_the_queue_is_empty(panel, qtbot):
     paint(viewer, qtbot, layer, (y - 2, x - 5), (y + 2, x + 5))
     qtbot.waitUntil(lambda: session.places_left == total - 1, timeout=PATIENCE)
     assert session.place == place, "one stays where one paints"
+    assert viewer.layers[-1] is layer
     key(panel, qtbot)
     assert holds(arrived(panel, qtbot), SPOTS[1])
-    assert viewer.layers.selection.active is layer
+    assert viewer.layers.selection.active is layer and viewer.layers[-1] is frame
 
     been = 1
     while session.place is not None:

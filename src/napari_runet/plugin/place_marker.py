@@ -44,7 +44,10 @@ class PlaceMarker:
             write_labels(layer, data, placement)
             layer.name = name
         self.layer = layer
+        layers = self._viewer.layers
         add_unselected(self._viewer, layer)
+        if layers[-1] is not layer:  # else a mask would tint it
+            layers.move(layers.index(layer), len(layers))
         set_visible(layer, True)
         return layer
 

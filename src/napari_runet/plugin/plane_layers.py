@@ -106,8 +106,9 @@ class PlaneLayers:
             return
         active = self._viewer.layers.selection.active
         self.uncertainty = self._show_image(
-            self.uncertainty, result, len(result), score, "uncertainty", colormap="inferno", contrast_limits=(0, 255)
-        )
+            self.uncertainty, result, len(result), score, "uncertainty",
+            colormap="inferno", contrast_limits=(0, 255), blending="additive",
+        )  # fmt: skip
         self._viewer.layers.selection.active = active
 
     def _show_image(
