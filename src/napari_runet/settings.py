@@ -6,8 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 
-BackendName = Literal["auto", "base", "reference"]
-"""How a network is computed: the fastest way there is, torch alone, or the plain network."""
+BackendName = Literal["auto", "base", "bfloat16", "reference"]
+"""How a network is computed: as suits the device, in float32, in bfloat16 on a CPU, or by the plain network."""
 
 MAX_ITERATIONS = 10
 

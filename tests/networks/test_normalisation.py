@@ -59,3 +59,12 @@ def test_a_whole_network_has_the_gradients_of_torch(monkeypatch):
     largest = max(float(each.abs().max()) for each in gradients[1].values())
     for name, expected in gradients[1].items():
         torch.testing.assert_close(gradients[0][name], expected, rtol=1e-4, atol=1e-5 * largest)
+
+
+def test_a_large_bright_map_keeps_its_digits():
+    torch.manual_seed(0)
+    features = (5 + torch.randn(1, 8, 512, 512)).contiguous(memory_format=torch.channels_last)
+    ours, theirs = pair(8, 8)
+    expected = theirs.double()(features.double().contiguous())
+    with torch.no_grad():
+        torch.testing.assert_close(ours(features).double(), expected, rtol=0, atol=1e-5)

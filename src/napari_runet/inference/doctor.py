@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
+from napari_runet.inference.backends.choosing import has_fast_bfloat16
 from napari_runet.inference.devices import DeviceError, choose_device
 from napari_runet.models.store import ModelStore, shipped_folder
 
@@ -19,6 +20,7 @@ def diagnosis() -> list[tuple[str, str]]:
     facts += [(name, _version(name)) for name in (*PACKAGES, "PyQt6", "PySide6")]
     facts.append(("Processors", f"{os.cpu_count()}"))
     facts.append(("Threads", f"{torch.get_num_threads()} (torch)"))
+    facts.append(("bfloat16", f"{'faster' if has_fast_bfloat16() else 'no faster'} than float32 on this processor"))
     auto = choose_device("auto")
     facts.append(("Device", f"{auto.name}: {auto.reason}"))
     try:

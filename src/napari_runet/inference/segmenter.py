@@ -56,15 +56,16 @@ def load_model(name: str | Path, device: DeviceName = "auto", backend: BackendNa
     device
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
     backend
-        ``"auto"`` for the fastest way to compute it; ``"base"`` for torch alone; ``"reference"`` for the network as
-        it is written, which the others agree with but for rounding.
+        ``"auto"`` and ``"base"`` for the fast path in float32 where there is one; ``"bfloat16"`` for that path in
+        bfloat16, on processors that are faster in it; ``"reference"`` for the network as it is written, which the
+        others agree with but for rounding.
 
     Raises
     ------
     ModelError
         When there is no such model, or it cannot be trusted.
-    DeviceError
-        When the device is not there.
+    DeviceError, BackendError
+        When the device is not there, or the backend cannot be had on it.
     """
     return ready(*load_network(ModelStore().find(name)), choose_device(device), backend)
 

@@ -1,4 +1,4 @@
-"""Group normalisation whose gradient is fast in the memory layout that convolutions are fastest in."""
+"""Group normalisation that is fast and exact in the memory layout that convolutions are fastest in."""
 
 from math import gcd
 from typing import Any
@@ -8,20 +8,21 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 _LANES = 128
+_COLUMNS = 1024
 
 
 class GroupNorm(nn.GroupNorm):
-    """`torch.nn.GroupNorm`, number for number; on a CPU and channels_last its gradient takes a quarter of the time.
+    """`torch.nn.GroupNorm`; on a CPU and channels_last it takes a quarter of the time, and keeps all digits.
 
-    torch computes that gradient channel by channel, at strides; here it is a few passes along the memory.
+    There torch adds up squares in float32, which cost logits of real photographs up to 0.05, and computes the gradient
+    channel by channel, at strides. Here both are a few passes along the memory.
     """
 
     def forward(self, features: Tensor) -> Tensor:
         if (
-            features.requires_grad
-            and torch.is_grad_enabled()
-            and features.device.type == "cpu"
+            features.device.type == "cpu"
             and features.dim() == 4
+            and features.dtype in (torch.float32, torch.float64)
             and features.is_contiguous(memory_format=torch.channels_last)
         ):
             normalised: Tensor = _ChannelsLast.apply(  # type: ignore[no-untyped-call]
@@ -29,6 +30,25 @@ class GroupNorm(nn.GroupNorm):
             )
             return normalised
         return super().forward(features)
+
+
+def moments(features: Tensor, groups: int) -> tuple[Tensor, Tensor]:
+    """Mean and variance of each image's groups of channels, (B, groups), of (B, C, Y, X) in channels_last.
+
+    They are taken in two passes, of columns j that hold several pixels side by side: vector instructions are full, and
+    sums are short. Columns are then put together::
+
+        mean = mean_j m_j,    variance = mean_j v_j + variance_j m_j
+    """
+    batch, channels, height, width = features.shape
+    pixels = gcd(height * width, max(1, _COLUMNS // channels))
+    rows = _rows(features, pixels)
+    # running statistics of float32 make those of bfloat16 features float32
+    unused = torch.zeros(pixels * channels) if features.dtype == torch.bfloat16 else None
+    found = [torch.batch_norm_update_stats(image, unused, unused, 0.0) for image in rows]
+    means, variances = (torch.stack(parts).view(batch, pixels, groups, -1) for parts in zip(*found, strict=True))
+    spread, mean = torch.var_mean(means, (1, 3), correction=0)
+    return mean, variances.mean((1, 3)).add_(spread)
 
 
 class _ChannelsLast(torch.autograd.Function):
@@ -44,10 +64,15 @@ class _ChannelsLast(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, features: Tensor, weight: Tensor, bias: Tensor, groups: int, eps: float) -> Tensor:
         batch, channels, height, width = features.shape
-        normalised, mean, rstd = torch.native_group_norm(
-            features, weight, bias, batch, channels, height * width, groups, eps
-        )
+        mean, variance = moments(features, groups)
+        rstd = variance.add_(eps).rsqrt_()
         ctx.save_for_backward(features, weight, mean, rstd)
+        scale = (weight.view(groups, -1) * rstd.unsqueeze(2)).view(batch, 1, channels)
+        shift = (bias.view(groups, -1) - scale.view(batch, groups, -1) * mean.unsqueeze(2)).view(batch, 1, channels)
+        pixels = gcd(height * width, max(1, _LANES // channels))
+        scale, shift = (part.repeat(1, 1, pixels) for part in (scale, shift))
+        normalised = torch.empty_like(features)  # and not a view, which autograd would not let be changed in place
+        torch.addcmul(shift, _rows(features, pixels), scale, out=_rows(normalised, pixels))
         return normalised
 
     @staticmethod

@@ -35,18 +35,22 @@ class BaseBackend(IterativeNetwork):
     ----------
     network
         One that `can_run` is true of.
+    dtype
+        Of the features: float32, or bfloat16, which processors with AMX are several times faster in, and which costs
+        the third digit. Statistics, logits and states are float32.
     """
 
-    def __init__(self, network: RecurrentUNet) -> None:
+    def __init__(self, network: RecurrentUNet, dtype: torch.dtype = torch.float32) -> None:
         super().__init__(network.config, network.stride)
         self.network = network
-        self._unit = _FastUnit(network.unit)
-        self._encoder = FastEncoder(network.encoder)
-        self._decoder = FastDecoder(network.decoder)
+        self._dtype = dtype
+        self._unit = _FastUnit(network.unit, dtype)
+        self._encoder = FastEncoder(network.encoder, dtype)
+        self._decoder = FastDecoder(network.decoder, dtype)
         self._head: tuple[Tensor, Tensor] | None = None
         if network.level > 0:
             weight, bias = parameters(network.head)
-            self._head = weight.flatten(1), bias.unsqueeze(1)
+            self._head = weight.flatten(1).to(dtype), bias.unsqueeze(1).to(dtype)
             first, channels = self._encoder.blocks[0][0].weight, network.config.in_channels
             self._image_weight, self._mask_weight = (
                 channels_last(part) for part in (first[:, :channels], first[:, channels:])
@@ -81,50 +85,52 @@ class BaseBackend(IterativeNetwork):
         """Logits and hidden state of one image."""
         hidden = channels_last(hidden)
         if self._head is None:
-            found, hidden = self._unit(channels_last(torch.cat([images, segmentation], dim=1)), hidden)
-            return found, hidden
+            both = torch.cat([images, segmentation], dim=1).to(self._dtype)
+            found, hidden = self._unit(channels_last(both), hidden)
+            return found.float(), hidden
         e, skips = self._encoder(self._first(images, segmentation), begun=True)
         features, hidden = self._unit(e, hidden)
         rows = pixel_rows(self._decoder(features, skips))
         weight, bias = self._head
         logits = torch.addmm(bias, weight, rows.t())  # planes, which softmax is faster on
-        return logits.view(1, -1, *images.shape[2:]), hidden
+        return logits.float().view(1, -1, *images.shape[2:]), hidden
 
     def _first(self, images: Tensor, segmentation: Tensor) -> Tensor:
         """The first convolution of the encoder, from its two halves, normalised."""
         block = self._encoder.blocks[0][0]
         part = self._of_images.get(images)
         if part is None:
-            part = functional.conv2d(channels_last(images), self._image_weight, block.bias, padding=1)
+            part = functional.conv2d(channels_last(images.to(self._dtype)), self._image_weight, block.bias, padding=1)
             self._of_images[images] = part
-        found = functional.conv2d(channels_last(segmentation), self._mask_weight, padding=1).add_(part)
+        mask = channels_last(segmentation.to(self._dtype))
+        found = functional.conv2d(mask, self._mask_weight, padding=1).add_(part)
         return block.norm(found, relu=True)
 
 
 class _FastUnit:
     """The recurrent unit; its equations are those of `DualGatedUnit`."""
 
-    def __init__(self, unit: DualGatedUnit | SingleGatedUnit) -> None:
-        self._f_z, self._f_h = _body(unit.f_z), _body(unit.f_h)
-        self._f_r = _body(unit.f_r) if isinstance(unit, DualGatedUnit) else None
-        self._weight, self._bias = parameters(unit.f_s)
+    def __init__(self, unit: DualGatedUnit | SingleGatedUnit, dtype: torch.dtype) -> None:
+        self._f_z, self._f_h = _body(unit.f_z, dtype), _body(unit.f_h, dtype)
+        self._f_r = _body(unit.f_r, dtype) if isinstance(unit, DualGatedUnit) else None
+        self._weight, self._bias = (part.to(dtype) for part in parameters(unit.f_s))
 
     def __call__(self, e: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
         z = self._f_z(e).sigmoid_()
         read = e if self._f_r is None else self._f_r(e).sigmoid_().mul_(e)
         candidate = self._f_h(read).tanh_()
-        h = torch.lerp(candidate, h, z)
-        return functional.conv2d(h, self._weight, self._bias), h
+        h = torch.lerp(candidate.float(), h, z.float())
+        return functional.conv2d(h.to(e.dtype), self._weight, self._bias), h
 
 
-def _body(body: nn.Module) -> Callable[[Tensor], Tensor]:
+def _body(body: nn.Module, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
     """``f_z``, ``f_r`` or ``f_h`` from what `unit_body` and `reset_body` make."""
     if isinstance(body, ConvBlock):
-        return ConvNorm(body)
+        return ConvNorm(body, dtype)
     network, norm = body.children()
     if isinstance(network, ConvBlock):
-        first, second = convolutions(body)
+        first, second = convolutions(body, dtype)
         return lambda features: second(first(features))
     assert isinstance(network, UNet) and isinstance(norm, GroupNorm)
-    fast, normalise = FastUNet(network), Normalisation(norm)
+    fast, normalise = FastUNet(network, dtype), Normalisation(norm)
     return lambda features: normalise(channels_last(fast(features)))
