@@ -131,7 +131,7 @@ def equal_quality(name: str, following: Figures, means: dict[str, Figures]) -> s
         return f"{name}: no way to start anew is as good"
     cheapest = min(anew, key=lambda n: anew[n].seconds)
     ratio = anew[cheapest].seconds / following.seconds
-    return f"{name}: as good as {cheapest} or better; starting anew costs {ratio:.2f} times as much"
+    return f"{name}: the cheapest that is as good is {cheapest}, at {ratio:.2f} times the cost"
 
 
 if __name__ == "__main__":
