@@ -60,6 +60,7 @@ class Scenario:
     untrained: bool = False
 
 
+RIVALS = ("none", "ours", "plain", "forest")
 SCENARIOS = {
     "chase-to-hrf": Scenario("retina", ("chase",), ("hrf",)),
     "hrf-to-chase": Scenario("retina", ("hrf",), ("chase",)),
@@ -125,12 +126,12 @@ class Network:
     def learn(self, pairs: list[Pair]) -> None:
         if self.kind == "none":
             return
-        tuning = None
-        if self.kind == "plain":
-            tuning = Tuning(loss=CorrectionLoss(keep=0.0), learning_rate=1e-3)
+        plain = self.kind == "plain"
+        tuning = Tuning(loss=CorrectionLoss(keep=0.0), anywhere=0, batch_size=8, moves=(1.0,)) if plain else None
         *_, report = fine_tune(self.model, pairs, self.settings, tuning=tuning)
         candidate = report.candidate
-        if candidate is not None and candidate.figures.better is not False:
+        if candidate is not None and (plain or candidate.figures.better is not False):
+            print(f"  {self.kind}: moved {candidate.figures.moved:g}. {candidate.figures.reason}", flush=True)
             self.model = LoadedModel(candidate.card, candidate.network().eval(), choose_device("cpu"))
 
 
@@ -182,24 +183,24 @@ def run_scenario(name: str, options: argparse.Namespace) -> dict[str, object]:
     """All rivals and seeds of one scenario."""
     scenario = SCENARIOS[name]
     target = pairs_of(scenario, "train", scenario.target, options.images, change=True)
-    test = pairs_of(scenario, "test", scenario.target, options.images, change=True)
-    if options.crop:
-        target, test = ([_middle(pair, options.crop) for pair in part] for part in (target, test))
+    test = pairs_of(scenario, options.split, scenario.target, options.images, change=True)
     sources = [] if scenario.untrained else pairs_of(scenario, "train", scenario.start, 1000, change=False)
     start = trained(sources, 0 if scenario.untrained else options.training_steps, options.cache)
     reference = trained(
         pairs_of(scenario, "train", scenario.target, 1000, change=True), options.training_steps, options.cache
     )
     settings = FineTuningSettings(seconds=options.seconds, training_steps=options.round_steps, device="cpu")
-    original = [] if scenario.untrained else pairs_of(scenario, "test", scenario.start, options.images, change=False)
+    original = [] if scenario.untrained else pairs_of(scenario, options.split, scenario.start, options.images, False)
+    if options.crop:
+        target, test, original = ([_middle(pair, options.crop) for pair in part] for part in (target, test, original))
     result: dict[str, object] = {"reference": dice(Network(reference, settings, "none").answer, test)}
-    for kind in ("none", "ours", "plain", "forest"):
+    for kind in options.rival or RIVALS:
         runs, forgetting = [], []
         for seed in range(options.seeds):
             seeded = settings.model_copy(update={"seed": seed})
             rival = Forest(start, seed) if kind == "forest" else Network(start, seeded, kind)
             runs.append(play(rival, target, test, options.rounds, seed))
-            if kind == "ours" and original:
+            if kind in ("ours", "plain") and original:
                 before = dice(Network(start, settings, "none").answer, original)
                 forgetting.append(dice(rival.answer, original) - before)
         result[kind] = {"runs": runs, "change_on_original_images": forgetting}
@@ -230,11 +231,13 @@ def _print_row(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenario", choices=sorted(SCENARIOS), action="append", help="all by default")
+    parser.add_argument("--rival", choices=RIVALS, action="append", help="all by default")
+    parser.add_argument("--split", choices=("val", "test"), default="test", help="val to choose by, test to report")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=60, help="time to train each round")
     parser.add_argument("--round-steps", type=int, help="training steps each round, instead of a time")
-    parser.add_argument("--training-steps", type=int, default=2000, help="of starting and reference models")
+    parser.add_argument("--training-steps", type=int, default=1000, help="of starting and reference models")
     parser.add_argument("--images", type=int, default=8, help="at most this many images to correct, and to score on")
     parser.add_argument("--crop", type=int, default=0, help="use only the middle of each image, of this side")
     parser.add_argument("--cache", type=Path, default=Path("runs/annotation"))
@@ -244,7 +247,7 @@ def main() -> None:
     if options.tiny:
         options.seeds, options.rounds, options.round_steps = 1, 1, 3
         options.training_steps, options.images, options.crop = 3, 2, 192
-    torch.set_num_threads(min(2, os.cpu_count() or 1))
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", min(2, os.cpu_count() or 1))))
     results = {name: run_scenario(name, options) for name in options.scenario or SCENARIOS}
     if options.json:
         options.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")

@@ -234,6 +234,35 @@ def test_corrections_come_back_in_another_viewer(make_napari_viewer, qtbot, own_
     other.correcting.close()
 
 
+def test_two_windows_on_one_image_keep_what_is_painted_in_both(
+    make_napari_viewer, qtbot, own_home, photograph, mask, card
+):
+    panels = []
+    for place in ((20, 20), (100, 150)):
+        viewer = make_napari_viewer()
+        image = viewer.add_image(photograph.copy(), name="eye", rgb=True)
+        panels.append(dock(viewer))
+        predict(panels[-1], image, mask, card)
+        stroke(panels[-1].correcting.correct(), *place, 1)
+        panels[-1].session.correction.compare()
+        assert panels[-1].correcting.flush()
+    painted = [panel.session.correction.known for panel in panels]
+    stroke(panels[0].session.correction.layer, 60, 60, 0)  # while the second one is open
+    panels[0].session.correction.compare()
+    for panel in panels:
+        panel.correcting.close()
+    third = make_napari_viewer()
+    third.add_image(photograph.copy(), name="eye", rgb=True)
+    last = dock(third)
+    qtbot.waitUntil(lambda: "px added" in last.session.recovered, timeout=PATIENCE)
+    assert last.correcting.restore()
+    known = last.session.correction.known
+    for one in painted:
+        where = one.flags != 0
+        assert where.any() and np.array_equal(known.labels[where], one.labels[where])
+    last.correcting.close()
+
+
 def test_corrections_of_a_file_that_changed_since_are_offered_with_a_warning(
     make_napari_viewer, qtbot, own_home, photograph, mask, card, tmp_path
 ):

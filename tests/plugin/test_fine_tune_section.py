@@ -1,5 +1,7 @@
 """What the panel shows of fine-tuning, with events in place of a worker."""
 
+import shutil
+
 import numpy as np
 import pytest
 import tifffile
@@ -8,7 +10,16 @@ from correcting_helpers import dock, predict
 from napari_runet.corrections.correction_set import CorrectionSet
 from napari_runet.corrections.image_key import ImageKey
 from napari_runet.corrections.journal import Journal
-from napari_runet.engine.messages import Failed, FineTuneReport, WorkerLost
+from napari_runet.engine.messages import (
+    ArrayFile,
+    CandidateReady,
+    Failed,
+    FineTuneReport,
+    PreviewBox,
+    PreviewReady,
+    RegionBox,
+    WorkerLost,
+)
 from napari_runet.models.store import HOME_VARIABLE
 from napari_runet.plugin.session import Tuning
 from napari_runet.plugin.versions import CandidateModel, claim_folder
@@ -112,6 +123,34 @@ def test_a_failure_is_a_sentence_and_the_model_stays(panel, event):
     assert panel.session.tuning.stage == "idle" and panel.session.model is model
     assert panel.session.tuning_notice.kind == "error" and event.message in panel.session.tuning_notice.text
     assert panel.fine_tune_section.fine_tune.isEnabled()
+
+
+def test_layers_that_are_deleted_in_mid_training_break_nothing(panel, tmp_path):
+    layer = correct(panel)
+    known = panel.session.correction.known.labels.copy()
+    model, viewer = panel.session.model, panel._viewer
+    assert panel.fine_tuning.start()
+    output = panel.requests[0][1]["output"]
+    file = ArrayFile(path="", shape=(1, 150, 200), dtype="uint8")
+    box = PreviewBox(sample=0, region=RegionBox(y=0, x=0, height=150, width=200))
+    preview = PreviewReady(id="request 1", training_step=3, preview=box, foreground=file)
+    panel.fine_tuning.on_event(preview, np.full((1, 150, 200), 255, np.uint8))
+    shown = [other for other in viewer.layers if "preview" in other.name]
+    viewer.layers.remove(layer)
+    viewer.layers.remove(shown[0])
+    panel.fine_tuning.on_event(preview, np.zeros((1, 150, 200), np.uint8))
+    assert len([other for other in viewer.layers if "preview" in other.name]) == 1  # on show again
+    for other in [other for other in viewer.layers if other is not panel.session.image]:
+        viewer.layers.remove(other)
+    shutil.copytree(model.folder, output)
+    figures = {"better": True, "before": 0.5, "after": 0.6, "reason": "Dice."}
+    event = CandidateReady(id="request 1", folder=str(output), sha256="", parent="", figures=figures)
+    panel.tuning_engine.segment = lambda *_, **__: "comparison 1"
+    panel.fine_tuning.on_event(event)
+    assert panel.session.tuning.stage == "deciding"
+    assert panel.fine_tuning.deciding.accept() and panel.session.model.card.title == "Tiny · v2"
+    panel.correcting.correct()
+    assert np.array_equal(panel.session.correction.known.labels, known)
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,8 @@ class Tuning:
     through_time
         Whether a training step runs all iterations, as the paper does. Else it runs one of them, from the state that
         the ones before came to, at a third of the cost.
+    moves
+        How far the candidate may go from the old weights towards the trained ones; the judge chooses.
     average_decay
         Of the running average of the weights, which is the candidate.
     """
@@ -52,6 +54,7 @@ class Tuning:
     anywhere: int = 4
     crop_size: int = 96
     through_time: bool = False
+    moves: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0)
     average_decay: float = 0.95
     augmentation: Augmentation = MILD
     wide: Augmentation = WIDE
@@ -77,6 +80,7 @@ class Tuning:
                 anywhere=0,
                 crop_size=128,
                 through_time=True,
+                moves=(1.0,),
             )
         keep = 10 + 90 * (1 - strength) / strength
         return cls(loss=CorrectionLoss(keep=keep, thin=thin))

@@ -15,7 +15,7 @@ from napari_runet.training.budget import Budget
 from napari_runet.training.candidate import Candidate, candidate_card
 from napari_runet.training.correction_trainer import CorrectionTrainer, Tuning
 from napari_runet.training.holding_out import Group, Split, folds, group_labels, hold_out
-from napari_runet.training.judging import Method, Tally, judge, tally
+from napari_runet.training.judging import LEAST_AGREEMENT, Method, Tally, judge, tally
 from napari_runet.training.pairs import DataError, Pair, known_labels
 from napari_runet.training.patches import Patch, PatchReader
 
@@ -31,10 +31,8 @@ NOISE = 0.01
 """A later candidate is preferred to an earlier one unless it is worse by more than this."""
 JUDGED_AT = (0.5, 1.0)
 """Parts of the budget after which the candidate is compared with the old model."""
-MOVES = (0.25, 0.5, 0.75, 1.0)
-"""How far the candidate may go from the old weights towards the trained ones; the judge chooses."""
 UNJUDGED_MOVE = 0.5
-"""How far it goes where nothing can be judged."""
+"""How far the candidate goes from the old weights, where nothing can be judged and the tuning allows it."""
 MOVE_NOISE = 0.002
 """Of two moves the smaller is taken unless it is worse by more than this."""
 
@@ -52,7 +50,7 @@ class FineTuningReport:
     seconds, seconds_left
         Spent, and about how long it may still take.
     before, after
-        Estimated Dice of the old model and of the best so far on what was held out, None where not measured (yet).
+        Dice of the old model and of the best so far on what was held out, None where not measured (yet).
     network
         Gives a copy of the candidate's network as it is now, for a preview; None in the last report.
     candidate
@@ -137,7 +135,7 @@ def check_labels(model: LoadedModel, pairs: Sequence[Pair]) -> list[Group]:
 class _Outcome:
     """What one training gave: its best tensors, what the old model got on what was held out, and what they got.
 
-    `after` has an entry for each of `MOVES`, and is empty where nothing was held out.
+    `after` has an entry for each of the tuning's moves, and is empty where nothing was held out.
     """
 
     state: dict[str, Tensor]
@@ -191,7 +189,7 @@ class _Run:
         yield self._last(outcome, method)
 
     def _last(self, outcome: _Outcome, method: Method) -> FineTuningReport:
-        move = best_move(outcome.after)
+        move = best_move(outcome.after, self.tuning.moves)
         figures = judge(outcome.before, outcome.after.get(move), method, move, self.budget)
         card = candidate_card(self.model.card, self.settings, self.pairs, figures)
         return FineTuningReport(
@@ -209,9 +207,9 @@ class _Run:
         """Train on one half of a split, judging by the other."""
         seed, card = self.settings.seed, self.model.card
         held = self.reader.patches(split.held_out, MOST_HELD_PATCHES, seed, lambda: budget.progress > 0.1)
-        held += self.reader.elsewhere(HELD_ELSEWHERE, seed + 1) if held else []
+        held += self.reader.elsewhere(HELD_ELSEWHERE, seed + 1, ask=True) if held else []
         patches = self.reader.patches(split.trained, MOST_TRAINED_PATCHES, seed, lambda: budget.progress > 0.3)
-        patches += self.reader.elsewhere(ELSEWHERE, seed)
+        patches += self.reader.elsewhere(ELSEWHERE, seed, ask=False) if self.tuning.anywhere else []
         before = tally(card, None, held) if held else None
         trainer = CorrectionTrainer(self.model, patches, self.tuning, seed)
         best = _Outcome(trainer.state(), before)
@@ -244,7 +242,7 @@ class _Run:
             return {}
         network, old, new = trainer.network_now(), self.model.network.state_dict(), trainer.state()
         found = {}
-        for move in MOVES:
+        for move in self.tuning.moves:
             network.load_state_dict(moved(old, new, move))
             found[move] = tally(self.model.card, network, held)
         return found
@@ -270,12 +268,18 @@ def moved(old: Mapping[str, Tensor], new: Mapping[str, Tensor], share: float) ->
     }
 
 
-def best_move(tallies: Mapping[float, Tally]) -> float:
-    """The smallest move that is hardly worse than the best: what it leaves as it was cannot become worse."""
+def best_move(tallies: Mapping[float, Tally], moves: Sequence[float] = (UNJUDGED_MOVE,)) -> float:
+    """The smallest move that is hardly worse than the best of those that agree enough with the old model.
+
+    The smallest of all where none agrees enough; and where there are no tallies, one of `moves`.
+    """
     if not tallies:
-        return UNJUDGED_MOVE
-    highest = max(found.dice for found in tallies.values())
-    return min(move for move, found in tallies.items() if found.dice >= highest - MOVE_NOISE)
+        return min(moves, key=lambda move: abs(move - UNJUDGED_MOVE))
+    fitting = {move: found.dice for move, found in tallies.items() if found.agreement >= LEAST_AGREEMENT}
+    if not fitting:
+        return min(tallies)
+    highest = max(fitting.values())
+    return min(move for move, dice in fitting.items() if dice >= highest - MOVE_NOISE)
 
 
 def _dice(outcome: _Outcome) -> float:

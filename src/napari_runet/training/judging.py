@@ -16,13 +16,16 @@ from napari_runet.training.patches import Patch, probabilities
 
 Method = Literal["held-out", "cross-validation", "none"]
 
+SURE = 0.9
 LEAST_GAIN = 0.005
-Counts = npt.NDArray[np.float64]
+LEAST_AGREEMENT = 0.8
+"""A candidate that agrees less with what the old model was sure of is not called better."""
+Counts = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """Pixels, perhaps weighted, of each class, (classes,): found and true, found, and true."""
+    """Pixels of each class, (classes,): found and true, found, and true."""
 
     both: Counts
     found: Counts
@@ -30,63 +33,54 @@ class Overlap:
 
     @classmethod
     def of(
-        cls, answer: npt.NDArray[np.uint8], truth: npt.NDArray[np.uint8], weight: npt.NDArray[np.float64], classes: int
+        cls, answer: npt.NDArray[np.uint8], truth: npt.NDArray[np.uint8], where: npt.NDArray[np.bool_], classes: int
     ) -> "Overlap":
-        """Of the pixels whose weight is not 0; all are (h, w)."""
-        where = weight > 0
-        answer, truth, weight = answer[where], truth[where], weight[where]
-
-        def total(labels: npt.NDArray[np.uint8], counted: npt.NDArray[np.float64]) -> Counts:
-            return np.bincount(labels, counted, minlength=classes).astype(np.float64)
-
-        return cls(total(truth, weight * (answer == truth)), total(answer, weight), total(truth, weight))
+        """Of the pixels `where`; all are (h, w)."""
+        answer, truth = answer[where], truth[where]
+        both, found, true = (np.bincount(part, minlength=classes) for part in (truth[answer == truth], answer, truth))
+        return cls(both, found, true)
 
     def __add__(self, other: "Overlap") -> "Overlap":
         return Overlap(self.both + other.both, self.found + other.found, self.true + other.true)
 
-    def __mul__(self, factor: float) -> "Overlap":
-        return Overlap(self.both * factor, self.found * factor, self.true * factor)
+    @property
+    def dice(self) -> float:
+        """Dice coefficient of the foreground; of the background where no foreground is true."""
+        part = slice(1, None) if self.true[1:].any() else slice(0, 1)
+        total = int(self.found[part].sum() + self.true[part].sum())
+        return 2 * int(self.both[part].sum()) / total if total else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How the answers on held-out patches agree with what is known and what is likely.
+    """How the answers on held-out patches agree with what a person said, and elsewhere with the old model.
 
     Corrections alone would flatter every candidate: they are mistakes of the old model, so that it has none of them
-    right. The estimate of Dice over all pixels therefore adds up
-
-    - `mistakes`: held-out pixels where the old model was wrong. They stand for all its mistakes in the patches, of
-      which its own doubt tells how many there are;
-    - `right`: held-out pixels where it was right, and pixels of which nobody said anything. There its answer counts as
-      the truth with the weight 2 p - 1, p being its probability: by so much likelier it is to be right than wrong.
+    right, and one that answers the opposite everywhere has all of them. Both kinds therefore weigh alike.
 
     Parameters
     ----------
-    doubt
-        Expected number of mistakes among the pixels of which nobody said anything: the sum of 1 - p.
+    corrections
+        Held-out pixels that a person labelled.
+    rest
+        Pixels of which nobody said anything and the old model was `SURE`; its answer counts as the truth.
     """
 
-    mistakes: Overlap
-    right: Overlap
-    doubt: float
+    corrections: Overlap
+    rest: Overlap
 
     def __add__(self, other: "Tally") -> "Tally":
-        return Tally(self.mistakes + other.mistakes, self.right + other.right, self.doubt + other.doubt)
+        return Tally(self.corrections + other.corrections, self.rest + other.rest)
 
     @property
     def dice(self) -> float:
-        """Estimated Dice coefficient of the foreground; of the background where there is no other truth."""
-        wrong = float(self.mistakes.true.sum())
-        all_of_it = self.right + self.mistakes * (1 + self.doubt / wrong if wrong else 1.0)
-        part = slice(1, None) if all_of_it.true[1:].any() else slice(0, 1)
-        total = float(all_of_it.found[part].sum() + all_of_it.true[part].sum())
-        return 2 * float(all_of_it.both[part].sum()) / total if total else 0.0
+        """Mean of the Dice coefficients of both kinds; of the corrections where there is nothing else."""
+        return (self.corrections.dice + self.agreement) / 2 if self.rest.true.any() else self.corrections.dice
 
     @property
-    def kept_share(self) -> float:
-        """Share of what the old model had right, or most likely so, that is kept; the mean over classes."""
-        there = self.right.true > 0
-        return float((self.right.both[there] / self.right.true[there]).mean()) if there.any() else 1.0
+    def agreement(self) -> float:
+        """Dice coefficient with what the old model was sure of; 1 where it was sure of nothing."""
+        return self.rest.dice if self.rest.true.any() else 1.0
 
 
 def tally(card: ModelCard, network: IterativeNetwork | None, patches: Sequence[Patch]) -> Tally:
@@ -94,21 +88,15 @@ def tally(card: ModelCard, network: IterativeNetwork | None, patches: Sequence[P
     classes = card.network.classes
     tallies = []
     for patch in patches:
-        old = patch.old.double().numpy()
-        old_answer = answer = _labels(card, old.astype(np.float32))
+        old = patch.old.float().numpy()
+        old_answer = answer = _labels(card, old)
         if network is not None:
             answer = _labels(card, probabilities(network, patch.image.float(), card.iterations).numpy())
-        labels, untouched = patch.labels.numpy(), patch.untouched.numpy()
-        known = labels != UNKNOWN
-        wrong = known & (old_answer != labels)
-        sure = np.take_along_axis(old, old_answer[np.newaxis].astype(np.int64), axis=0)[0]
-        truth = np.where(known, labels, old_answer)
-        weight = np.where(known, 1.0, np.where(untouched, (2 * sure - 1).clip(0, 1), 0.0))
+        labels = patch.labels.numpy()
+        sure = patch.untouched.numpy() & (old.max(axis=0) >= SURE)
         tallies.append(
             Tally(
-                Overlap.of(answer, truth, wrong.astype(np.float64), classes),
-                Overlap.of(answer, truth, np.where(wrong, 0.0, weight), classes),
-                float((1 - sure)[untouched].sum()),
+                Overlap.of(answer, labels, labels != UNKNOWN, classes), Overlap.of(answer, old_answer, sure, classes)
             )
         )
     return sum(tallies[1:], tallies[0])
@@ -125,14 +113,14 @@ class Figures:
     Parameters
     ----------
     before, after
-        Estimated Dice of the model that fine-tuning started from, and of the candidate, on what was held out (see
-        `Tally`); None where it cannot be known.
+        Dice of the model that fine-tuning started from, and of the candidate, on what was held out: the mean over
+        corrections and over what the old model was sure of (see `Tally`); None where it cannot be known.
     better
         None where it cannot be known.
     training_steps, seconds
         What was spent.
     kept
-        Share of what the old model had right, or most likely so, that is kept; the mean over classes.
+        Dice of the candidate with what nobody corrected and the old model was sure of.
     moved
         How far the candidate's weights are from the old ones, as a share of the way that training went.
     method
@@ -179,7 +167,13 @@ def judge(before: Tally | None, after: Tally | None, method: Method, moved: floa
             "compare the two masks, or correct more places."
         )
         return Figures(None, None, None, training_steps, seconds, None, "none", reason, moved)
-    better = after.dice - before.dice > LEAST_GAIN
-    where = "corrections that were held out" if method == "held-out" else "strokes set aside in turn"
-    reason = f"Dice on {where} and on what the model is sure of: {before.dice:.3f} before, {after.dice:.3f} after."
-    return Figures(before.dice, after.dice, better, training_steps, seconds, after.kept_share, method, reason, moved)
+    better: bool | None = after.dice - before.dice > LEAST_GAIN
+    where = "held-out corrections" if method == "held-out" else "strokes set aside in turn"
+    reason = (
+        f"Dice on {where}: {before.corrections.dice:.3f} before, {after.corrections.dice:.3f} after. "
+        f"With what nobody corrected and the old model was sure of, the candidate agrees to {after.agreement:.3f}."
+    )
+    if better and after.agreement < LEAST_AGREEMENT:
+        better = None
+        reason += " That is little: compare the two masks."
+    return Figures(before.dice, after.dice, better, training_steps, seconds, after.agreement, method, reason, moved)

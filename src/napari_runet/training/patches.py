@@ -88,8 +88,11 @@ class PatchReader:
                 break
         return patches
 
-    def elsewhere(self, count: int, seed: int) -> list[Patch]:
-        """Up to `count` patches without a label, drawn at random from the images that have some."""
+    def elsewhere(self, count: int, seed: int, *, ask: bool) -> list[Patch]:
+        """Up to `count` patches without a label, drawn at random from the images that have some.
+
+        The old model is asked about them only where `ask` says so; else each class counts as equally likely.
+        """
         cells = [
             (image, y, x)
             for image, labels in enumerate(self.labels)
@@ -99,9 +102,9 @@ class PatchReader:
         ]
         order = np.random.default_rng((seed, 1)).permutation(len(cells))[:count]
         nothing = np.empty((0, 2), np.int32)
-        return [self._patch(image, y, x, nothing) for image, y, x in (cells[i] for i in order)]
+        return [self._patch(image, y, x, nothing, ask=ask) for image, y, x in (cells[i] for i in order)]
 
-    def _patch(self, image: int, y: int, x: int, points: npt.NDArray[np.int32]) -> Patch:
+    def _patch(self, image: int, y: int, x: int, points: npt.NDArray[np.int32], *, ask: bool = True) -> Patch:
         source = self.sources[image]
         rows = _side(y, source.plane_shape[0])
         columns = _side(x, source.plane_shape[1])
@@ -113,7 +116,7 @@ class PatchReader:
         pixels = match_channels(pixels, self.card.network.in_channels, source.name)
         tensor = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
         untouched = torch.from_numpy(self.labels[image][rows, columns] == UNKNOWN)
-        return Patch(tensor.half(), torch.from_numpy(labels), untouched, self._old(tensor))
+        return Patch(tensor.half(), torch.from_numpy(labels), untouched, self._old(tensor, ask))
 
     def _range(self, image: int) -> IntensityRange:
         if image not in self._ranges:
@@ -127,10 +130,15 @@ class PatchReader:
             )
         return self._ranges[image]
 
-    def _old(self, image: Tensor) -> Tensor:
-        if self.card.training.get("training_steps") == 0:  # an untrained model has no answers worth keeping
+    def _old(self, image: Tensor, ask: bool) -> Tensor:
+        if not ask or is_untrained(self.card):  # the latter has no answers worth keeping
             return torch.full((self.card.network.classes, *image.shape[1:]), 1 / self.card.network.classes).half()
         return probabilities(self.network, image, self.card.iterations).half()
+
+
+def is_untrained(card: ModelCard) -> bool:
+    """Whether a model was made and never taught."""
+    return card.training.get("training_steps") == 0
 
 
 def _side(cell: int, length: int) -> slice:
