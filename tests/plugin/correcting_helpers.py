@@ -1,5 +1,6 @@
 """Painting by mouse, and a panel whose predictions come from a test."""
 
+from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -75,3 +76,9 @@ def predict(panel: Panel, image, mask, card, run="run 1"):
     panel.stepping.show(last, select=False)
     panel.session.revision += 1
     return SimpleNamespace(results=results, layer=results.iterations[last])
+
+
+def choose_classes(panel: Panel, card):
+    """Have the chosen model tell the same apart as the one whose predictions a test shows."""
+    model = panel.session.model
+    panel.session.model = replace(model, card=model.card.model_copy(update={"classes": card.classes}))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from correcting_helpers import LEFT, NONE, dock, predict, press, to_canvas
+from correcting_helpers import LEFT, NONE, choose_classes, dock, predict, press, to_canvas
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
@@ -16,6 +16,7 @@ def broken(make_napari_viewer, qtbot, tmp_path, monkeypatch, card):
     viewer = make_napari_viewer(show=True)
     image = viewer.add_image(np.zeros((120, 200, 3), np.uint8), rgb=True, scale=(2, 2), name="line")
     panel = dock(viewer, show=True)
+    choose_classes(panel, card)
     mask = np.zeros((120, 200))
     mask[58:63, 20:180] = 1
     mask[:, 85:115] = 0

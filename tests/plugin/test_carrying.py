@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from correcting_helpers import dock, paint, predict, press
+from correcting_helpers import choose_classes, dock, paint, predict, press
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
@@ -17,6 +17,7 @@ def movie(make_napari_viewer, qtbot, tmp_path, monkeypatch, card):
     image = viewer.add_image(np.zeros((3, 120, 160, 3), np.uint8), rgb=True, scale=(4, 2, 2), name="movie")
     viewer.dims.set_current_step(0, 1)
     panel = dock(viewer, show=True)
+    choose_classes(panel, card)
     mask = np.zeros((120, 160))
     mask[10:20, 10:150] = 1
     predict(panel, image, mask, card)

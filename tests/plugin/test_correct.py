@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 import tifffile
-from correcting_helpers import PATIENCE, dock, paint, predict
+from correcting_helpers import PATIENCE, choose_classes, dock, paint, predict
 
 from napari_runet.corrections.correction import PAINTED, REVIEWED, UNKNOWN
 from napari_runet.models.store import HOME_VARIABLE
@@ -32,6 +32,7 @@ def corrected(make_napari_viewer, own_home, photograph, mask, card):
     viewer = make_napari_viewer()
     image = viewer.add_image(photograph, name="eye", rgb=True, scale=(0.5, 0.5), translate=(3, 4))
     panel = dock(viewer)
+    choose_classes(panel, card)
     shown = predict(panel, image, mask, card)
     layer = panel.correcting.correct()
     assert layer is not None
@@ -139,6 +140,7 @@ def test_a_lasso_reviews_what_it_encloses_and_is_gone(make_napari_viewer, qtbot,
     viewer = make_napari_viewer(show=True)
     image = viewer.add_image(photograph, name="eye", rgb=True, scale=(0.5, 0.5))
     panel = dock(viewer, show=True)
+    choose_classes(panel, card)
     predict(panel, image, mask, card)
     viewer.window._qt_window.resize(1280, 720)
     layer = panel.correcting.correct()
@@ -190,6 +192,7 @@ def test_a_plane_of_a_stack_is_corrected_on_its_own(make_napari_viewer, own_home
     stack = np.random.default_rng(0).integers(0, 255, (6, 60, 70), np.uint8)
     image = viewer.add_image(stack, name="film")
     panel = dock(viewer)
+    choose_classes(panel, card)
     for frame in (1, 3):
         viewer.dims.set_current_step(0, frame)
         predict(panel, image, np.eye(60, 70), card, f"run {frame}")
@@ -212,6 +215,7 @@ def test_corrections_come_back_in_another_viewer(make_napari_viewer, qtbot, own_
     first = make_napari_viewer()
     image = first.add_image(photograph, name="eye", rgb=True)
     panel = dock(first)
+    choose_classes(panel, card)
     predict(panel, image, mask, card)
     layer = panel.correcting.correct()
     stroke(layer, 20, 20, 1)
@@ -225,6 +229,7 @@ def test_corrections_come_back_in_another_viewer(make_napari_viewer, qtbot, own_
     second = make_napari_viewer()
     second.add_image(photograph.copy(), name="eye", rgb=True)
     other = dock(second)
+    choose_classes(other, card)
     qtbot.waitUntil(lambda: "px added" in other.session.recovered, timeout=PATIENCE)
     assert other.correcting.restore()
     plane = other.session.correction
@@ -271,6 +276,7 @@ def test_corrections_of_a_file_that_changed_since_are_offered_with_a_warning(
     first = make_napari_viewer()
     (image,) = first.open(path, plugin="napari")
     panel = dock(first)
+    choose_classes(panel, card)
     predict(panel, image, mask, card)
     stroke(panel.correcting.correct(), 20, 20, 1)
     panel.session.correction.compare()
@@ -280,6 +286,7 @@ def test_corrections_of_a_file_that_changed_since_are_offered_with_a_warning(
     second = make_napari_viewer()
     second.open(path, plugin="napari")
     other = dock(second)
+    choose_classes(other, card)
     qtbot.waitUntil(lambda: "has changed since" in other.session.recovered, timeout=PATIENCE)
     assert other.correcting.restore() and not other.session.recovered
     assert np.array_equal(other.session.correction.known.labels, known.labels)
@@ -288,6 +295,7 @@ def test_corrections_of_a_file_that_changed_since_are_offered_with_a_warning(
     third = make_napari_viewer()
     third.open(path, plugin="napari")
     last = dock(third)
+    choose_classes(last, card)
     qtbot.waitUntil(lambda: "were kept" in last.session.recovered, timeout=PATIENCE)  # of this content now
     assert "has changed" not in last.session.recovered
     last.correcting.close()
@@ -301,6 +309,7 @@ def test_a_folder_that_cannot_be_written_is_said_and_painting_goes_on(
     viewer = make_napari_viewer()
     image = viewer.add_image(photograph, name="eye", rgb=True)
     panel = dock(viewer)
+    choose_classes(panel, card)
     predict(panel, image, mask, card)
     layer = panel.correcting.correct()
     stroke(layer, 20, 20, 1)
@@ -319,6 +328,7 @@ def test_a_try_to_paint_on_an_iteration_opens_the_correction(make_napari_viewer,
     viewer = make_napari_viewer()
     image = viewer.add_image(photograph, name="eye", rgb=True)
     panel = dock(viewer)
+    choose_classes(panel, card)
     shown = predict(panel, image, mask, card)
     viewer.layers.selection.active = shown.layer
     press_key = {str(key): action for key, action in shown.layer.keymap.items()}["2"]
@@ -335,6 +345,7 @@ def test_strokes_and_keys_by_mouse_and_keyboard(make_napari_viewer, qtbot, own_h
     viewer = make_napari_viewer(show=True)
     image = viewer.add_image(photograph, name="eye", rgb=True)
     panel = dock(viewer, show=True)
+    choose_classes(panel, card)
     predict(panel, image, mask, card)
     layer = panel.correcting.correct()
     qtbot.wait(200)
