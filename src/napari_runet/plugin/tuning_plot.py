@@ -1,6 +1,6 @@
 """A small plot of fine-tuning: the loss, and the score on what was held out beside that of the current model."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyqtgraph
 
@@ -15,8 +15,9 @@ class TuningPlot(TwoScalePlot):
 
     def __init__(self) -> None:
         super().__init__("loss", "Dice, held out", height=120)
-        self._loss = self.left.plot(pen=pyqtgraph.mkPen(LEFT, width=1))
-        self._score = pyqtgraph.PlotDataItem(pen=pyqtgraph.mkPen(RIGHT, width=2))
+        # with symbols, for a line through the first value alone is none
+        self._loss = self.left.plot(pen=pyqtgraph.mkPen(LEFT, width=1), **_symbols(LEFT))
+        self._score = pyqtgraph.PlotDataItem(pen=pyqtgraph.mkPen(RIGHT, width=2), **_symbols(RIGHT))
         dashes = pyqtgraph.mkPen(RIGHT, width=1, style=DASHES)
         self._before = pyqtgraph.InfiniteLine(angle=0, movable=False, pen=dashes)
         self.right.addItem(self._score)
@@ -42,3 +43,7 @@ class TuningPlot(TwoScalePlot):
         self.left.setYRange(0, max((loss for _, loss in losses), default=1.0) * 1.05, padding=0)
         self.left.setXRange(0, max((second for second, _ in losses), default=1.0), padding=0.02)
         self.follow_size()
+
+
+def _symbols(color: str) -> dict[str, Any]:
+    return {"symbol": "o", "symbolSize": 4, "symbolBrush": color, "symbolPen": None}
