@@ -30,7 +30,9 @@ FIGURES = {
 }  # fmt: skip
 
 
-def page(card: ModelCard, figures: dict[str, Any], drawn: list[dict[str, float]]) -> Iterator[str]:
+def page(
+    card: ModelCard, figures: dict[str, Any], drawn: list[dict[str, float]], sizes: dict[str, Any]
+) -> Iterator[str]:
     """The lines of a model's page.
 
     Parameters
@@ -38,7 +40,9 @@ def page(card: ModelCard, figures: dict[str, Any], drawn: list[dict[str, float]]
     card, figures
         As they are kept; the figures are those of `napari-runet evaluate --json`.
     drawn
-        Dice by iteration on each drawn image, empty where no picture was made.
+        Dice on each drawn image, empty where no picture was made.
+    sizes
+        What benchmarks/pixel_size.py found, empty where it was not run.
     """
     yield f"# {card.title}"
     yield ""
@@ -48,6 +52,8 @@ def page(card: ModelCard, figures: dict[str, Any], drawn: list[dict[str, float]]
     yield ""
     yield from _about(card)
     yield from _figures(card, figures)
+    if sizes:
+        yield from _pixel_sizes(card, sizes)
     if drawn:
         yield from _pictures(card, drawn)
     yield ""
@@ -106,6 +112,24 @@ def _value(row: dict[str, Any], figure: str) -> str:
     return f"{row[figure]:.3f}" + (f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else "")
 
 
+def _pixel_sizes(card: ModelCard, sizes: dict[str, Any]) -> Iterator[str]:
+    widths = card.structure_width
+    assert widths is not None
+    yield ""
+    yield "## At other pixel sizes"
+    yield ""
+    yield (
+        f"The model sees structures best that are about {widths.best:g} pixels wide, and well from {widths.low:g} to "
+        f"{widths.high:g}. Where it estimates that an image's are not, the image is rescaled for it, unless you say not "
+        f"to. Dice on {sizes['images']} images of val, enlarged or reduced, by `{sizes['command']}`:"
+    )
+    yield ""
+    yield "| enlarged | as it is | rescaled | by |"
+    yield "|---:|---:|---:|---:|"
+    for row in sizes["rows"]:
+        yield f"| {row['factor']:g} | {row['plain']:.3f} | {row['rescaled']:.3f} | {row['scale']:.2f} |"
+
+
 def _pictures(card: ModelCard, drawn: list[dict[str, float]]) -> Iterator[str]:
     yield ""
     yield "## Where it fails"
@@ -156,7 +180,9 @@ def main() -> None:
         if options.pictures:
             kept.write_text(json.dumps(make_picture(card)) + "\n")
         drawn = json.loads(kept.read_text()) if kept.exists() else []
-        (FOLDER / f"{name}.md").write_text("\n".join(page(card, figures, drawn)) + "\n")
+        found = DOCS / "results" / f"{name}-pixel-size-val.json"
+        sizes = json.loads(found.read_text()) if found.exists() else {}
+        (FOLDER / f"{name}.md").write_text("\n".join(page(card, figures, drawn, sizes)) + "\n")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,9 @@ def test_the_page_of_a_model_says_what_its_card_says(name):
     card = read_card(shipped_folder() / name)
     assert figures["sha256"] == card.sha256
     drawn = json.loads((DOCS / "models" / f"{name}-drawn.json").read_text())
-    assert (DOCS / "models" / f"{name}.md").read_text() == "\n".join(write(card, figures, drawn)) + "\n"
+    found = DOCS / "results" / f"{name}-pixel-size-val.json"
+    sizes = json.loads(found.read_text()) if found.exists() else {}
+    assert (DOCS / "models" / f"{name}.md").read_text() == "\n".join(write(card, figures, drawn, sizes)) + "\n"
 
 
 def test_the_page_of_the_table_is_drawn_from_its_cells():

@@ -2,8 +2,13 @@ import numpy as np
 import pytest
 from engine_helpers import save_tiny_model
 
-from napari_runet.engine.arrays import read_array, write_parts
-from napari_runet.engine.segmenting import ModelCache, ProgressReport, masked, summarise
+from napari_runet.engine.arrays import read_array, write_array, write_parts
+from napari_runet.engine.messages import SegmentRequest
+from napari_runet.engine.segmenting import ModelCache, ProgressReport, masked, segment, summarise
+from napari_runet.images.drawn import draw_fundus
+from napari_runet.inference.following import Movies
+from napari_runet.models.store import shipped_folder
+from napari_runet.settings import SegmentationSettings
 
 
 class Recorder:
@@ -60,6 +65,22 @@ def test_what_is_outside_a_region_is_nothing(tmp_path):
     for given, expected in ((None, foreground), (mask, foreground * mask)):
         file = write_parts(tmp_path / "a.npy", foreground.shape, foreground.dtype, masked(foreground, given))
         np.testing.assert_array_equal(read_array(file), expected)
+
+
+def test_an_image_of_other_pixels_is_rescaled_unless_the_settings_say_not_to_and_it_is_said(tmp_path):
+    small, _ = draw_fundus(seed=1, size=256, scale=3)
+    image = np.kron(small, np.ones((7, 7, 1), np.uint8))
+    file, folder = write_array(tmp_path / "image.npy", image), str(shipped_folder() / "retina")
+    said = []
+    for rescale in (True, False):
+        channel = Recorder()
+        channel.folder = tmp_path
+        settings = SegmentationSettings(device="cpu", iterations=1, rescale=rescale)
+        request = SegmentRequest(id=f"r{rescale}", folder=folder, image=file, settings=settings)
+        segment(channel, ModelCache(), Movies(), request)
+        said.append(channel.events[-1].rescaled)
+    assert said[0].startswith("Structures here are about ") and "segmented at 0." in said[0]
+    assert said[1] == ""
 
 
 def test_the_cache_keeps_two_models_and_sees_a_changed_one(tmp_path):

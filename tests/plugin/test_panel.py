@@ -117,6 +117,12 @@ def test_the_options_are_those_of_the_settings(viewer: Any) -> None:
     options.reset.click()
     assert panel.session.settings.threshold is None
     assert options.threshold.value() == 0.5
+    assert options.rescale.isChecked() and not options.rescale.isEnabled()  # its card names no width of structures
+    retina = next(model for model in panel.session.models if model.card.id == "retina")
+    panel.choices.choose_model(retina)
+    assert options.rescale.isEnabled()
+    options.rescale.click()
+    assert panel.session.settings.rescale is False
 
 
 def test_a_card_can_be_read(viewer: Any) -> None:

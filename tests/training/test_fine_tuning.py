@@ -3,6 +3,7 @@ import pytest
 import torch
 
 import napari_runet
+from napari_runet.images.pixel_size import PixelSize
 from napari_runet.inference.devices import DeviceChoice
 from napari_runet.inference.segmenter import LoadedModel, segment
 from napari_runet.models.card import ClassInfo, ModelCard
@@ -222,6 +223,22 @@ def test_only_what_lies_around_corrections_is_read_of_a_large_image(model):
     around = [pixels for pixels in Large.reads if pixels <= largest]
     strips = [pixels for pixels in Large.reads if pixels > largest]  # to measure the intensities, at most all
     assert around and 0 < sum(strips) <= 4096**2
+
+
+def test_images_are_learned_from_at_the_pixel_size_at_which_they_are_segmented(model, monkeypatch):
+    pair, _ = stripes(1)
+    pair.labels[40, 10:60] = 1  # a stroke one pixel wide
+    assert patches.as_seen(pair, model) is pair  # the card says nothing of widths
+    monkeypatch.setattr(patches, "pixel_size_of", lambda *_: PixelSize(0.5, 12.0))
+    seen = patches.as_seen(pair, model)
+    assert seen.image.shape == (48, 48, 3) and seen.labels.shape == (48, 48)
+    assert (seen.labels[20, 6:29] == 1).all(), "the stroke is whole"
+    assert set(np.unique(seen.labels)) <= {0, 1, 255}
+    # averaged over what a pixel covers, of what the network would see at full size
+    low, high = np.percentile(pair.image, [0.5, 99.5], axis=(0, 1))
+    full = np.clip(2 * (pair.image - low) / (high - low) - 1, -1, 1)
+    assert np.abs(seen.image[:] - full.reshape(48, 2, 48, 2, 3).mean(axis=(1, 3))).mean() < 0.1
+    assert last(model, [pair], training_steps=2)[0].figures.training_steps >= 2
 
 
 def test_fine_tune_is_part_of_the_public_api():

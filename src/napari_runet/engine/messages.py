@@ -196,7 +196,11 @@ class IterationDone(Message):
 
 
 class Finished(Message):
-    """A segmentation is complete; `goes_on` when it began from the mask of the frame before."""
+    """A segmentation is complete.
+
+    `goes_on` when it began from the mask of the frame before; `rescaled` says that, and why, the image was rescaled
+    for the network, and is empty where it was taken as it is.
+    """
 
     kind: Literal["finished"] = "finished"
     id: str
@@ -207,6 +211,7 @@ class Finished(Message):
     device: str
     seconds: float
     goes_on: bool = False
+    rescaled: str = ""
 
 
 class FileProgress(Message):

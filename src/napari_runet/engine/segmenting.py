@@ -166,6 +166,7 @@ def segment(channel: Channel, models: ModelCache, movies: Movies, request: Segme
         previous = step.foreground
     if follower is not None:
         follower.end(step.foreground)
+    widths = model.card.structure_width
     channel.send(
         Finished(
             id=request.id,
@@ -176,6 +177,7 @@ def segment(channel: Channel, models: ModelCache, movies: Movies, request: Segme
             device=model.device.name,
             seconds=time.monotonic() - begin,
             goes_on=follower is not None and start is not None,
+            rescaled="" if widths is None else step.pixel_size.sentence(widths.best),
         )
     )
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from annotated_types import Ge, Gt, Le, Lt
 from napari.layers import Shapes
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QSpinBox, QWidget
+from qtpy.QtWidgets import QCheckBox, QFormLayout, QHBoxLayout, QSpinBox, QWidget
 from superqt import QLabeledDoubleSlider
 
 from napari_runet.plugin.regions import REGION_TITLES
@@ -63,6 +63,9 @@ class OptionsSection(QWidget):
         self.threshold.setSingleStep(_THRESHOLD_STEP)  # type: ignore[arg-type]
         self.threshold.setDecimals(2)
         self.threshold.valueChanged.connect(lambda value: set_threshold(round(value, 2)))
+        self.rescale = QCheckBox()
+        self.rescale.setObjectName("rescale")
+        self.rescale.toggled.connect(lambda on: self._set(rescale=on))
         self.reset = small_button("Reset", "Take the threshold that the model's card recommends.")
         self.reset.clicked.connect(lambda: set_threshold(None))
         self._lay_out()
@@ -81,7 +84,12 @@ class OptionsSection(QWidget):
         threshold.addWidget(self.threshold, 1)
         threshold.addWidget(self.reset)
         self._form = form
-        rows = {"iterations": self.iterations, "device": self.device, "threshold": boxed(threshold)}
+        rows = {
+            "iterations": self.iterations,
+            "rescale": self.rescale,
+            "device": self.device,
+            "threshold": boxed(threshold),
+        }
         for name, widget in rows.items():
             field = SegmentationSettings.model_fields[name]
             widget.setToolTip(field.description or "")
@@ -113,7 +121,9 @@ class OptionsSection(QWidget):
         """Show the options as they are."""
         session = self._session
         card = session.model.card if session.model is not None else None
-        with quiet(self.iterations, self.threshold, self.device):
+        with quiet(self.iterations, self.threshold, self.device, self.rescale):
+            self.rescale.setChecked(session.settings.rescale)
+            self.rescale.setEnabled(card is not None and card.structure_width is not None)
             self.iterations.setSpecialValueText(f"{card.iterations} (the model's)" if card else "the model's")
             self.iterations.setValue(session.settings.iterations or self.iterations.minimum())
             self.threshold.setValue(session.settings.threshold or (card.threshold if card else 0.5))

@@ -18,9 +18,9 @@ def next_text(event: "Progress") -> str:
 
 
 def done_text(name: str, event: "Finished") -> str:
-    """What was computed, where and how quickly."""
+    """What was computed, where and how quickly, and whether the image was rescaled for it."""
     count = f"{event.iterations} iteration{'s' if event.iterations != 1 else ''}"
-    return f"{name}: {count} in {event.seconds:.1f} s on {event.device.upper()}."
+    return f"{name}: {count} in {event.seconds:.1f} s on {event.device.upper()}. {event.rescaled}".rstrip()
 
 
 def stopped_text(iterations: int) -> str:

@@ -17,7 +17,7 @@ from napari_runet.training.correction_trainer import CorrectionTrainer, Tuning
 from napari_runet.training.holding_out import Group, Split, folds, group_labels, hold_out
 from napari_runet.training.judging import LEAST_AGREEMENT, Method, Tally, judge, tally
 from napari_runet.training.pairs import DataError, Pair, known_labels
-from napari_runet.training.patches import Patch, PatchReader
+from napari_runet.training.patches import Patch, PatchReader, as_seen
 
 MOST_TRAINED_PATCHES = 96
 MOST_HELD_PATCHES = 8
@@ -100,7 +100,7 @@ def fine_tune(
     """
     settings = settings or FineTuningSettings()
     loaded = model if isinstance(model, LoadedModel) else load_model(model, settings.device)
-    pairs = list(samples)
+    pairs = [as_seen(pair, loaded) for pair in samples]
     run = _Run(
         loaded, pairs, check_labels(loaded, pairs), settings, stop, tuning or Tuning.of(settings, loaded.card.training)
     )

@@ -48,6 +48,7 @@ def card_of(recipe: Recipe, seed: int, created: str) -> ModelCard:
         classes=recipe.classes,
         normalisation=recipe.normalisation,
         iterations=recipe.iterations,
+        structure_width=recipe.structure_width,
         training_data=recipe.training_data,
         limits=recipe.limits,
         training={"seed": seed, "recipe": recipe.model_dump(mode="json", exclude={"classes", "training_data"})},

@@ -70,6 +70,7 @@ def new_model(
                 "training": {**training, "parent_id": old_card.id},
                 "metrics": {},
                 "limits": "",
+                "structure_width": None,  # of other structures
                 "parent": old_card.sha256,
                 "sha256": "",
             }

@@ -28,7 +28,7 @@ class Pair:
     name
         The image file's stem.
     image
-        (Y, X) or (Y, X, C), any real dtype.
+        (Y, X) or (Y, X, C), any real dtype: an array, or what is sliced like one.
     labels
         (Y, X) uint8 class ids, 255 where unknown.
     fov
@@ -36,7 +36,7 @@ class Pair:
     """
 
     name: str
-    image: npt.NDArray[Any]
+    image: Any
     labels: npt.NDArray[np.uint8]
     fov: npt.NDArray[np.bool_] | None = None
 

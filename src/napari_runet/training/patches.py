@@ -10,7 +10,11 @@ from torch import Tensor
 
 from napari_runet.images.image_input import ImageInput, Region
 from napari_runet.images.normalisation import IntensityRange, measure_range, normalise
+from napari_runet.images.rescaling import View, ViewedPlane
 from napari_runet.inference.channels import match_channels
+from napari_runet.inference.segmenter import LoadedModel
+from napari_runet.inference.starting import Start
+from napari_runet.inference.viewing import pixel_size_of, plane_intensities, viewed_start
 from napari_runet.models.card import ModelCard
 from napari_runet.networks import IterativeNetwork
 from napari_runet.training.holding_out import Group
@@ -41,6 +45,22 @@ class Patch:
     labels: Tensor
     untouched: Tensor
     old: Tensor
+
+
+def as_seen(pair: Pair, model: LoadedModel) -> Pair:
+    """The pair at the pixel size at which the model will see the image: what it learns must be what it is asked.
+
+    Images whose structures the model sees well as they are, and those of models that do not say, stay the same.
+    """
+    source = ImageInput.from_array(pair.image, name=pair.name)
+    scale = pixel_size_of(model.card, model.runner, source).scale
+    if scale == 1:
+        return pair
+    view = View(scale)
+    seen = ViewedPlane(source, (), plane_intensities(model.card, source, ()), view)
+    start = viewed_start(Start(pinned=known_labels(pair)), view, seen.shape[:2])
+    assert start.pinned is not None
+    return Pair(pair.name, seen, start.pinned)
 
 
 class PatchReader:

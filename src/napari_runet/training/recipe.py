@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from napari_runet.models.card import MODEL_ID_PATTERN, ClassInfo, DataSource, NetworkConfig, Normalisation
+from napari_runet.models.card import MODEL_ID_PATTERN, ClassInfo, DataSource, NetworkConfig, Normalisation, StructureWidth
 from napari_runet.networks import NETWORK_NAMES
 from napari_runet.training.augmentation import Augmentation
 from napari_runet.training.drawn_pairs import DrawnKind
@@ -28,6 +28,7 @@ class Recipe(BaseModel):
     classes: tuple[ClassInfo, ...] = Field(min_length=2, max_length=255)
     network: NetworkConfig = NetworkConfig()
     normalisation: Normalisation = Normalisation()
+    structure_width: StructureWidth | None = None
     training_data: tuple[DataSource, ...] = ()
     limits: str = ""
 
