@@ -120,8 +120,8 @@ def _pixel_sizes(card: ModelCard, sizes: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield (
         f"The model sees structures best that are about {widths.best:g} pixels wide, and well from {widths.low:g} to "
-        f"{widths.high:g}. Where it estimates that an image's are not, the image is rescaled for it, unless you say not "
-        f"to. Dice on {sizes['images']} images of val, enlarged or reduced, by `{sizes['command']}`:"
+        f"{widths.high:g}. Where it estimates that an image's are not, the image is rescaled for it, unless you say "
+        f"not to. Dice on {sizes['images']} images of val, enlarged or reduced, by `{sizes['command']}`:"
     )
     yield ""
     yield "| enlarged | as it is | rescaled | by |"

@@ -7,7 +7,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from napari_runet.models.card import MODEL_ID_PATTERN, ClassInfo, DataSource, NetworkConfig, Normalisation, StructureWidth
+from napari_runet.models.card import (
+    MODEL_ID_PATTERN,
+    ClassInfo,
+    DataSource,
+    NetworkConfig,
+    Normalisation,
+    StructureWidth,
+)
 from napari_runet.networks import NETWORK_NAMES
 from napari_runet.training.augmentation import Augmentation
 from napari_runet.training.drawn_pairs import DrawnKind
