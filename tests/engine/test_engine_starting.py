@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+import pytest
 
 import napari_runet
 from napari_runet.engine.messages import Finished, IterationDone
@@ -10,6 +11,7 @@ from napari_runet.engine.requests import PlaneStart
 from napari_runet.images.drawn import draw_moving_hand
 from napari_runet.images.image_input import ImageInput
 from napari_runet.images.normalisation import measure_range
+from napari_runet.images.pixel_size import PixelSize
 from napari_runet.images.prediction import Prediction
 from napari_runet.images.thresholding import quantise
 from napari_runet.inference.segmenter import iterate
@@ -17,7 +19,8 @@ from napari_runet.inference.starting import Start
 from napari_runet.settings import SegmentationSettings
 
 
-def test_a_part_of_a_plane_goes_on_as_in_this_process(listen, tiny_model, photograph):
+@pytest.mark.parametrize("scale", [1.0, 0.5])
+def test_a_part_of_a_plane_goes_on_as_in_this_process(listen, tiny_model, photograph, scale):
     model = napari_runet.load_model(tiny_model, device="cpu")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -34,7 +37,12 @@ def test_a_part_of_a_plane_goes_on_as_in_this_process(listen, tiny_model, photog
     expected = [
         step.foreground
         for step in iterate(
-            ImageInput.from_array(photograph[box]), model, settings, start=start, intensities=intensities
+            ImageInput.from_array(photograph[box]),
+            model,
+            settings,
+            start=start,
+            intensities=intensities,
+            pixel_size=PixelSize(scale),
         )
     ]
 
@@ -44,9 +52,10 @@ def test_a_part_of_a_plane_goes_on_as_in_this_process(listen, tiny_model, photog
         folder=tiny_model,
         name="photo",
         settings=settings,
-        start=PlaneStart(before[:, *box], pinned[box], lambda: intensities),
+        start=PlaneStart(before[:, *box], pinned[box], lambda: intensities, scale),
     )
     engine.wait_for(Finished, request_id=request)
+    assert engine.seen[-1].scale == scale
     done = [event for event in engine.seen if isinstance(event, IterationDone)]
     assert [event.iteration for event in done] == [1, 2]
     for event, foreground in zip(done, expected, strict=True):

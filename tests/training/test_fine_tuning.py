@@ -112,8 +112,9 @@ def test_a_candidate_that_became_worse_is_told_to_be_so(model):
     pair, _ = stripes(0)
     good, _ = last(model, [pair], training_steps=50)
     taught = LoadedModel(good.card.model_copy(update={"sha256": "1" * 64}), good.network(), model.device)
-    ruinous = Tuning(loss=CorrectionLoss(keep=0.0), learning_rate=3.0, crop_size=64, gradient_clip=1e3)
-    bad, _ = last(taught, [pair], training_steps=3, tuning=ruinous)
+    loss = CorrectionLoss(keep=0.0)
+    ruinous = Tuning(loss=loss, learning_rate=3.0, crop_size=64, gradient_clip=1e3, average_decay=0.0)
+    bad, _ = last(taught, [pair], training_steps=12, tuning=ruinous)
     assert bad.figures.better is False
     assert bad.figures.after <= bad.figures.before
 

@@ -48,11 +48,12 @@ class StartFiles(Message):
     """Where the recurrence begins: an iteration of an earlier run, and the pixels that stay as a person set them.
 
     `foreground` is (K, Y, X) uint8, 255 times the probability of each foreground class; `pinned` (Y, X) uint8 class
-    ids, 255 where nothing is pinned.
+    ids, 255 where nothing is pinned. The image is rescaled by `scale` for the network, as the earlier run did.
     """
 
     foreground: ArrayFile
     pinned: ArrayFile
+    scale: float = 1.0
 
 
 class Intensities(Message):
@@ -198,8 +199,8 @@ class IterationDone(Message):
 class Finished(Message):
     """A segmentation is complete.
 
-    `goes_on` when it began from the mask of the frame before; `rescaled` says that, and why, the image was rescaled
-    for the network, and is empty where it was taken as it is.
+    `goes_on` when it began from the mask of the frame before; `scale` is by how much the image was rescaled for the
+    network, and `rescaled` says so and why, empty where it was taken as it is.
     """
 
     kind: Literal["finished"] = "finished"
@@ -211,6 +212,7 @@ class Finished(Message):
     device: str
     seconds: float
     goes_on: bool = False
+    scale: float = 1.0
     rescaled: str = ""
 
 

@@ -41,11 +41,14 @@ class PlaneStart:
         (Y, X) uint8 class ids of the pixels that stay, 255 elsewhere.
     intensities
         Measures the intensities of the whole plane; called on the client's own thread.
+    scale
+        By how much the earlier run rescaled the image for the network.
     """
 
     foreground: npt.NDArray[np.uint8]
     pinned: npt.NDArray[np.uint8]
     intensities: Callable[[], IntensityRange]
+    scale: float = 1.0
 
 
 INPUTS = "in-*"
@@ -95,6 +98,7 @@ def _start_files(private: Path, request_id: str, start: PlaneStart) -> StartFile
     return StartFiles(
         foreground=write_array(private / f"{request_id}-in-start.npy", start.foreground),
         pinned=write_array(private / f"{request_id}-in-pinned.npy", start.pinned),
+        scale=start.scale,
     )
 
 

@@ -24,6 +24,7 @@ from napari_runet.engine.messages import (
 from napari_runet.images.axes import Axes
 from napari_runet.images.image_input import ImageError, ImageInput, Region
 from napari_runet.images.normalisation import IntensityRange
+from napari_runet.images.pixel_size import PixelSize
 from napari_runet.images.thresholding import labels_from
 from napari_runet.inference.devices import choose_device
 from napari_runet.inference.following import Movies
@@ -138,6 +139,7 @@ def segment(channel: Channel, models: ModelCache, movies: Movies, request: Segme
     region = None if request.region is None else read_region(request.region, image)
     iterations = settings.iterations or model.card.iterations
     start, intensities = read_request_start(request)
+    pixel_size = None if request.start is None else PixelSize(request.start.scale)
     follower = movies.follower(request.chain, model.card, settings)
     if follower is not None:
         start, iterations = follower.begin(image, region=region)
@@ -148,7 +150,15 @@ def segment(channel: Channel, models: ModelCache, movies: Movies, request: Segme
     run = uuid.uuid4().hex[:8]  # a request that is sent again after a restart writes files of its own
     report = ProgressReport(channel, request.id, iterations)
     for step in iterate(
-        image, model, settings, region=region, start=start, intensities=intensities, quantised=True, report=report
+        image,
+        model,
+        settings,
+        region=region,
+        start=start,
+        intensities=intensities,
+        pixel_size=pixel_size,
+        quantised=True,
+        report=report,
     ):
         channel.stop_if_cancelled(request.id)
         confidence, changed = summarise(step.foreground, previous, threshold, mask)
@@ -177,6 +187,7 @@ def segment(channel: Channel, models: ModelCache, movies: Movies, request: Segme
             device=model.device.name,
             seconds=time.monotonic() - begin,
             goes_on=follower is not None and start is not None,
+            scale=step.pixel_size.scale,
             rescaled="" if widths is None else step.pixel_size.sentence(widths.best),
         )
     )

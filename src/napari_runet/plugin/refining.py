@@ -158,7 +158,7 @@ class Refining(QObject):
             return followed.intensities
 
         def ask(pinned: "Plane") -> str:
-            start = PlaneStart(np.array(base), pinned, measured)
+            start = PlaneStart(np.array(base), pinned, measured, result.scale)
             request = self._engine.segment(
                 lambda: source.input.plane(source.index, box),
                 folder=model.folder,

@@ -54,8 +54,9 @@ class Result:
         From which probability on a pixel is foreground; may be changed at any time.
     press
         Names the press of the button, which may have segmented many planes.
-    device, goes_on
-        Where it ran, and whether it began from the mask of the frame before.
+    device, goes_on, scale
+        Where it ran, whether it began from the mask of the frame before, and by how much the image was rescaled for
+        the network.
     from_correction, followed
         How many of the iterations, at their end, follow a person's corrections, and a number that grows when they
         change.
@@ -70,6 +71,7 @@ class Result:
     press: str = ""
     device: str = ""
     goes_on: bool = False
+    scale: float = 1.0
     state: RunState = "running"
     iterations: list[IterationResult] = field(default_factory=list)
     from_correction: int = 0

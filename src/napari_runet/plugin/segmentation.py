@@ -225,7 +225,7 @@ class Segmentation:
                 self._fail(run, describe_failure(error, "The masks could not be kept"))
             self._session.revision += 1
         elif isinstance(event, Finished):
-            run.result.device, run.result.goes_on = event.device, event.goes_on
+            run.result.device, run.result.goes_on, run.result.scale = event.device, event.goes_on, event.scale
             self._end(run, "complete", done_text(run.job.name, event))
         elif isinstance(event, Cancelled):
             self._end(run, "stopped", stopped_text(len(run.result)))
