@@ -7,7 +7,7 @@ import numpy as np
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtGui import QAction
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QWidget
+from qtpy.QtWidgets import QComboBox, QWidget
 
 _PAUSE_MS = 25
 """vispy drops moves that come less than 10 ms apart."""
@@ -67,6 +67,13 @@ def menu_action(viewer: Any, *titles: str) -> QAction:
 
 def click(widget: QWidget) -> None:
     QTest.mouseClick(widget, Qt.MouseButton.LeftButton)
+
+
+def choose(box: QComboBox, text: str) -> None:
+    """Take the entry of this text, as a person does."""
+    assert box.findText(text) >= 0, [box.itemText(k) for k in range(box.count())]
+    box.setCurrentIndex(box.findText(text))
+    box.activated.emit(box.currentIndex())
 
 
 def dock_of(widget: QWidget) -> QWidget:

@@ -1,6 +1,5 @@
 """Whatever napari shows as an image is segmented by the same click, and the masks lie on it."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,11 +7,11 @@ from typing import Any
 import dask.array
 import numpy as np
 import pytest
-from _canvas import canvas, click, menu_action, picture, to_canvas, window
+from _canvas import canvas, choose, click, menu_action, picture, to_canvas, window
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication, QComboBox, QLineEdit
+from qtpy.QtWidgets import QApplication, QLineEdit
 
 from napari_runet.models.store import HOME_VARIABLE
 from napari_runet.plugin.layers import RECORD
@@ -34,12 +33,6 @@ def opened(
     _, panel = viewer.window.add_plugin_dock_widget("napari-runet", "Recurrent U-Net")
     choose(panel.model_section.models, "Tiny (yours)")
     return viewer, panel
-
-
-def choose(box: QComboBox, text: str) -> None:
-    assert box.findText(text) >= 0, [box.itemText(k) for k in range(box.count())]
-    box.setCurrentIndex(box.findText(text))
-    box.activated.emit(box.currentIndex())
 
 
 def masks(viewer: Any, image: Any) -> list[Any]:
@@ -107,7 +100,7 @@ def test_a_multiscale_image_is_segmented_at_a_level_that_is_named(opened: tuple[
     np.testing.assert_allclose(mask.scale, np.asarray(image.scale) * ratio)
 
 
-def test_what_is_in_view_after_zooming_by_wheel(opened: tuple[Any, Any], qtbot: Any, tmp_path: Path) -> None:
+def test_what_is_in_view_after_zooming_by_wheel(opened: tuple[Any, Any], qtbot: Any, pictures: Path) -> None:
     viewer, panel = opened
     image = viewer.add_image(np.random.default_rng(0).integers(0, 256, (400, 500, 3), np.uint8), rgb=True, name="photo")
     viewer.layers.selection = {image}
@@ -118,8 +111,7 @@ def test_what_is_in_view_after_zooming_by_wheel(opened: tuple[Any, Any], qtbot: 
     click(panel.options_fold.header)
     choose(panel.options_section.region, "What is in view")
     mask = segmented(viewer, panel, qtbot, image)
-    folder = Path(os.environ.get("NAPARI_RUNET_PICTURES", tmp_path))
-    picture(viewer, str(folder / "in-view.png"))
+    picture(viewer, str(pictures / "in-view.png"))
     found = np.argwhere(mask.data)
     inside = np.array([image.world_to_data(mask.data_to_world(pixel)) for pixel in (found.min(0), found.max(0))])
     assert (inside[0] <= 100).all() and (inside[1] >= 100).all()

@@ -1,7 +1,6 @@
 """A person segments a folder with a broken file, cancels, goes on, corrects one mask, and teaches with it."""
 
 import csv
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from _canvas import click, drag, picture, window
+from _canvas import choose, click, drag, picture, window
 from PIL import Image
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
@@ -20,14 +19,6 @@ from napari_runet.models.store import HOME_VARIABLE
 from napari_runet.settings import SegmentationSettings
 
 PATIENCE_MS = 120_000
-
-
-@pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """Where pictures of the window go; set NAPARI_RUNET_PICTURES to keep them."""
-    folder = Path(os.environ.get("NAPARI_RUNET_PICTURES", tmp_path / "pictures"))
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 @pytest.fixture
@@ -58,9 +49,7 @@ def opened(
     viewer = make_napari_viewer(show=True)
     window(viewer).resize(1280, 720)
     _, panel = viewer.window.add_plugin_dock_widget("napari-runet", "Recurrent U-Net")
-    models = panel.model_section.models
-    models.setCurrentIndex(models.findText("Tiny (yours)"))
-    models.activated.emit(models.currentIndex())
+    choose(panel.model_section.models, "Tiny (yours)")
     panel.session.settings = SegmentationSettings(tile_size=64)
     QTest.qWait(100)
     return viewer, panel

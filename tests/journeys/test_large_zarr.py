@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
-from _canvas import click, picture, window
+from _canvas import choose, click, picture, window
 from qtpy.QtTest import QTest
 
 from napari_runet import segment_files
@@ -37,9 +37,7 @@ def opened(
     window(viewer).resize(1280, 720)
     viewer.open(str(write_image(tmp_path / "slide.ome.zarr", PIXELS, levels=2)), plugin="napari-runet")
     _, panel = viewer.window.add_plugin_dock_widget("napari-runet", "Recurrent U-Net")
-    models = panel.model_section.models
-    models.setCurrentIndex(models.findText("Tiny (yours)"))
-    models.activated.emit(models.currentIndex())
+    choose(panel.model_section.models, "Tiny (yours)")
     panel.session.settings = SegmentationSettings(iterations=2)
     QTest.qWait(100)
     return viewer, panel

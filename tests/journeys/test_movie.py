@@ -1,13 +1,12 @@
 """A person segments a movie, scrolls through it and paints meanwhile, and has it segmented as they scroll."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from _canvas import click, drag, picture, press, window
+from _canvas import choose, click, drag, picture, press, window
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 
@@ -16,14 +15,6 @@ from napari_runet.models.store import HOME_VARIABLE
 
 PATIENCE_MS = 300_000
 FRAMES = 20
-
-
-@pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """Where pictures of the window go; set NAPARI_RUNET_PICTURES to keep them."""
-    folder = Path(os.environ.get("NAPARI_RUNET_PICTURES", tmp_path / "pictures"))
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 @pytest.fixture
@@ -40,9 +31,7 @@ def opened(
     viewer.add_image(np.stack([np.roll(frame, 3 * t, 1) for t in range(FRAMES)]), name="movie", rgb=True)
     viewer.dims.set_current_step(0, 5)
     _, panel = viewer.window.add_plugin_dock_widget("napari-runet", "Recurrent U-Net")
-    models = panel.model_section.models
-    models.setCurrentIndex(models.findText("Tiny (yours)"))
-    models.activated.emit(models.currentIndex())
+    choose(panel.model_section.models, "Tiny (yours)")
     QTest.qWait(100)
     return viewer, panel
 

@@ -10,25 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from _canvas import click, drag, menu_action, picture, press, window
+from _canvas import choose, click, drag, menu_action, picture, press, window
 from qtpy.QtCore import QPoint, Qt, QTimer
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QAbstractButton, QApplication, QComboBox, QLabel, QSlider, QWidget
+from qtpy.QtWidgets import QAbstractButton, QApplication, QLabel, QSlider, QWidget
 
 from napari_runet.models.store import HOME_VARIABLE
 from napari_runet.plugin.layers import EARLIER, RECORD
 
 PATIENCE_MS = 300_000
 """Long enough for importing torch on a busy machine; nothing is timed."""
-
-
-@pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """Where pictures of the window go; set NAPARI_RUNET_PICTURES to keep them."""
-    folder = Path(os.environ.get("NAPARI_RUNET_PICTURES", tmp_path / "pictures"))
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 @pytest.fixture
@@ -64,11 +56,6 @@ def _no_torch_in_this_process(tiny_models: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(builtins, "__import__", watch)
     yield
     assert culprits == []
-
-
-def choose(box: QComboBox, text: str) -> None:
-    box.setCurrentIndex(box.findText(text))
-    box.activated.emit(box.currentIndex())
 
 
 def wait_idle(qtbot: Any, panel: Any) -> None:
