@@ -18,9 +18,10 @@ from PIL import Image
 
 from napari_runet.images.drawn import draw_fundus
 from napari_runet.models.store import HOME_VARIABLE
+from napari_runet.plugin.samples import RETINA_SEED, SIZE
 
 FOLDER = Path(__file__).parent / "images"
-SIZE = (1280, 800)
+WINDOW = (1280, 800)
 
 
 def process_events(until: Callable[[], bool] = lambda: False, seconds: float = 1.5) -> None:
@@ -50,7 +51,7 @@ def segment(panel: Any) -> None:
 
 def correct(viewer: napari.Viewer, panel: Any) -> None:
     """Paint what was missed or invented in a few places, as the drawing's truth has it."""
-    truth = (draw_fundus(seed=0)[1] > 0).astype(np.uint8)
+    truth = (draw_fundus(RETINA_SEED, SIZE)[1] > 0).astype(np.uint8)
     panel.correct_section.correct.click()
     layer = viewer.layers.selection.active
     wrong = np.argwhere(np.asarray(layer.data) != truth)
@@ -72,7 +73,7 @@ def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     os.environ[HOME_VARIABLE] = tempfile.mkdtemp()  # nothing of this is kept among the person's own models
     viewer = napari.Viewer()
-    viewer.window.resize(*SIZE)
+    viewer.window.resize(*WINDOW)
     viewer.open_sample("napari-runet", "retina")
     _, panel = viewer.window.add_plugin_dock_widget("napari-runet", "Recurrent U-Net")
     save(viewer, "sample")
