@@ -168,7 +168,7 @@ def test_one_click_and_all_that_people_do_to_layers(viewer: Any, qtbot: Any, pho
     segment(qtbot, panel)
     assert panel.session.notice.text.startswith("renamed: 3 iterations")
     names = {layer.name for layer in viewer.layers}
-    assert names == {"renamed", "mine", "photo · tiny · iteration 3", "renamed · tiny · iteration 2"}
+    assert names == {"renamed", "mine", "renamed · tiny · iteration 3", "renamed · tiny · iteration 2"}
 
     # closed and opened again
     pid = panel.engine.worker_pid
