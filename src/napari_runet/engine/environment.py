@@ -18,9 +18,10 @@ def worker_environment(changes: Mapping[str, str] | None = None) -> dict[str, st
         "MALLOC_TRIM_THRESHOLD_": _KEEP,
         "OMP_NUM_THREADS": threads,
         "MKL_NUM_THREADS": threads,
-        # Threads that have nothing to do sleep, so that they do not take a core from the window.
+        # Threads that have nothing to do soon sleep, so that they do not take a core from the window; not at once,
+        # for the next layer of a small image comes before they would have fallen asleep.
         "KMP_BLOCKTIME": "0",
-        "OMP_WAIT_POLICY": "passive",
+        "GOMP_SPINCOUNT": "20000",
         # An operation that Apple's GPU lacks runs on the CPU instead of failing.
         "PYTORCH_ENABLE_MPS_FALLBACK": "1",
     }
