@@ -125,6 +125,21 @@ def test_the_options_are_those_of_the_settings(viewer: Any) -> None:
     assert panel.session.settings.rescale is False
 
 
+def test_a_sample_comes_with_its_model_until_a_person_chooses_another(viewer: Any, photograph: np.ndarray) -> None:
+    panel = panel_with(viewer)
+    tiny = panel.session.model
+    sample = viewer.add_image(photograph, rgb=True, metadata={"napari_runet_model": "retina"})
+    assert panel.session.model.card.id == "retina"
+    panel.choices.choose_model(tiny)
+    other = viewer.add_image(photograph, rgb=True)
+    viewer.layers.selection.active = sample
+    assert panel.session.image is sample and panel.session.model == tiny
+    viewer.layers.selection.active = other
+    assert panel.session.model == tiny
+    viewer.add_image(photograph, rgb=True, metadata={"napari_runet_model": "no such model"})
+    assert panel.session.model == tiny
+
+
 def test_a_card_can_be_read(viewer: Any) -> None:
     panel = panel_with(viewer)
     card = panel.session.model.card

@@ -22,7 +22,8 @@ def said(monkeypatch):
 @pytest.mark.parametrize("task", sorted(OPENERS))
 def test_a_drawn_sample_is_one_named_rgb_image_of_some_size(task, said):
     [(image, options, kind)] = OPENERS[task]()
-    assert kind == "image" and options == {"name": f"{task} (drawn)", "rgb": True}
+    metadata = {"napari_runet_model": task}
+    assert kind == "image" and options == {"name": f"{task} (drawn)", "rgb": True, "metadata": metadata}
     assert image.dtype == np.uint8 and image.shape[2] == 3 and min(image.shape[:2]) >= 768
 
 

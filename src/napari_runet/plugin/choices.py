@@ -7,7 +7,7 @@ from napari.layers import Image, Shapes
 
 from napari_runet.images.image_input import ImageError
 from napari_runet.models.store import ModelStore
-from napari_runet.plugin.layers import images_in, owner_of, results_of
+from napari_runet.plugin.layers import SUGGESTED_MODEL, images_in, owner_of, results_of
 from napari_runet.plugin.plane_correction import correction_of
 from napari_runet.plugin.reading import Reading, Source, read_layer, why_not
 from napari_runet.plugin.regions import why_no_region
@@ -38,9 +38,10 @@ class Choices:
         self._readings: WeakKeyDictionary[Image, Reading] = WeakKeyDictionary()
         self._refused: dict[str, str] = {}
         self._watched: WeakSet[Shapes] = WeakSet()
+        self._suggested: WeakSet[Image] = WeakSet()
         session.events.region.connect(self.look_again)
         session.events.shapes.connect(self._watch_shapes)
-        session.events.image.connect(self._forget_ranges)
+        session.events.image.connect(self._on_image)
 
     # The image
 
@@ -91,8 +92,18 @@ class Choices:
         self._session.plane_ranges = {}
         self.look_again()
 
-    def _forget_ranges(self) -> None:
+    def _on_image(self) -> None:
         self._session.plane_ranges = {}
+        self._take_suggestion()
+
+    def _take_suggestion(self) -> None:
+        """Choose the model that an image, such as a sample, names; once, for a person may know better."""
+        image, session = self._session.image, self._session
+        if image is None or image in self._suggested or not session.models:
+            return
+        self._suggested.add(image)
+        wanted = image.metadata.get(SUGGESTED_MODEL)
+        session.model = next((model for model in session.models if model.card.id == wanted), session.model)
 
     # The model
 
@@ -106,6 +117,7 @@ class Choices:
         model = next(iter(fitting or session.models), None)
         if model != session.model:
             session.model = model
+        self._take_suggestion()
         self.look_again()
 
     def choose_model(self, model: "StoredModel") -> None:

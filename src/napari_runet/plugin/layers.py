@@ -19,6 +19,8 @@ OWNER = "napari_runet_layers"
 """Key in a layer's metadata of the `ResultLayers` that keeps it up to date."""
 CORRECTION = "napari_runet_correction"
 """Key in a layer's metadata of the `PlaneCorrection` that a person paints on it."""
+SUGGESTED_MODEL = "napari_runet_model"
+"""Key in an Image layer's metadata of the id of the model that is made for it."""
 EARLIER = " (earlier run)"
 CHANGE_COLORS = {1: "#2ec4b6", 2: "#ff6b35"}
 """Added and removed pixels; told apart by people who confuse red and green."""

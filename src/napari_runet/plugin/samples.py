@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from napari.utils.notifications import show_info, show_warning
 
 from napari_runet.models.store import ModelStore
+from napari_runet.plugin.layers import SUGGESTED_MODEL
 
 if TYPE_CHECKING:
     from napari.types import LayerData
@@ -52,4 +53,4 @@ def open_retina_photograph() -> "list[LayerData]":
 def _opened(image: Any, name: str, model: str) -> "list[LayerData]":
     if all(stored.card.id != model for stored in ModelStore().models()):
         show_info(f"There is no {model} model yet; segment this sample with a model of your own.")
-    return [(image, {"name": name, "rgb": True}, "image")]
+    return [(image, {"name": name, "rgb": True, "metadata": {SUGGESTED_MODEL: model}}, "image")]
