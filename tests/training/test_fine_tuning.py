@@ -239,7 +239,9 @@ def test_images_are_learned_from_at_the_pixel_size_at_which_they_are_segmented(m
     low, high = np.percentile(pair.image, [0.5, 99.5], axis=(0, 1))
     full = np.clip(2 * (pair.image - low) / (high - low) - 1, -1, 1)
     assert np.abs(seen.image[:] - full.reshape(48, 2, 48, 2, 3).mean(axis=(1, 3))).mean() < 0.1
-    assert last(model, [pair], training_steps=2)[0].figures.training_steps >= 2
+    candidate, _ = last(model, [pair], training_steps=2)
+    assert candidate.figures.training_steps >= 2
+    assert candidate.card.training["corrections"] == corrections_digest([pair]), "of what the person gave"
 
 
 def test_fine_tune_is_part_of_the_public_api():

@@ -2,8 +2,9 @@
 
 import time
 import uuid
+from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from napari_runet.engine.arrays import read_array, write_array
 from napari_runet.engine.messages import CandidateReady, FineTuneReport, FineTuneRequest, PreviewReady
@@ -11,11 +12,15 @@ from napari_runet.engine.segmenting import Channel as SegmentingChannel
 from napari_runet.engine.segmenting import ModelCache, read_region
 from napari_runet.images.axes import Axes
 from napari_runet.images.image_input import ImageInput
-from napari_runet.inference.iterations import iterate_plane
-from napari_runet.inference.segmenter import LoadedModel
+from napari_runet.inference.segmenter import LoadedModel, iterate
+from napari_runet.inference.viewing import pixel_size_of
 from napari_runet.networks import IterativeNetwork
+from napari_runet.settings import SegmentationSettings
 from napari_runet.training.fine_tuning import fine_tune as reports_of
 from napari_runet.training.pairs import Pair
+
+if TYPE_CHECKING:
+    from napari_runet.images.pixel_size import PixelSize
 
 REPORT_SECONDS = 0.2
 PREVIEW_SECONDS = 4.0
@@ -84,25 +89,26 @@ class _Preview:
     def __init__(self, channel: Channel, request: FineTuneRequest, model: LoadedModel) -> None:
         self._channel, self._request, self._model = channel, request, model
         self._next = time.monotonic()
+        self._pixel_size: PixelSize | None = None
 
     def due(self) -> bool:
         return self._request.preview is not None and time.monotonic() >= self._next
 
     def send(self, network: IterativeNetwork, training_step: int) -> None:
-        box, card = self._request.preview, self._model.card
+        box = self._request.preview
         if box is None:
             return
         begin = time.monotonic()
         sample = self._request.samples[box.sample]
         image = ImageInput.from_array(read_array(sample.image), axes=Axes("YXC"), name=sample.name)
-        *_, last = iterate_plane(
-            card,
-            network,
+        if self._pixel_size is None:  # the old model's: that of the mask that this one is compared with
+            self._pixel_size = pixel_size_of(self._model.card, self._model.runner, image)
+        *_, last = iterate(
             image,
-            iterations=card.iterations,
-            tile_size=card.tile_size,
-            tile_overlap=card.tile_overlap,
+            replace(self._model, network=network, backend=None),
+            SegmentationSettings(),
             region=read_region(box.region, image),
+            pixel_size=self._pixel_size,
             quantised=True,
         )
         name = f"{self._request.id}-out-preview-{uuid.uuid4().hex[:8]}.npy"

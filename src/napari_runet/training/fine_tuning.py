@@ -100,10 +100,7 @@ def fine_tune(
     """
     settings = settings or FineTuningSettings()
     loaded = model if isinstance(model, LoadedModel) else load_model(model, settings.device)
-    pairs = [as_seen(pair, loaded) for pair in samples]
-    run = _Run(
-        loaded, pairs, check_labels(loaded, pairs), settings, stop, tuning or Tuning.of(settings, loaded.card.training)
-    )
+    run = _Run(loaded, list(samples), settings, stop, tuning or Tuning.of(settings, loaded.card.training))
     yield from run.reports()
 
 
@@ -150,18 +147,18 @@ class _Run:
         self,
         model: LoadedModel,
         pairs: list[Pair],
-        groups: list[Group],
         settings: FineTuningSettings,
         stop: Callable[[], bool],
         tuning: Tuning,
     ) -> None:
         self.model = model
-        self.pairs = pairs
-        self.groups = groups
+        self.pairs = pairs  # as they were given; what is learned from is as the model sees it
+        seen = [as_seen(pair, model) for pair in pairs]
+        self.groups = check_labels(model, seen)
         self.settings = settings
         self.asked_to_stop = stop
         self.tuning = tuning
-        self.reader = PatchReader(pairs, model.card, model.network)
+        self.reader = PatchReader(seen, model.card, model.network)
         self.budget = Budget(settings.seconds, settings.training_steps)
         self.stopped = False
 
