@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.transform import downscale_local_mean
 
+from napari_runet.images import rescaling
 from napari_runet.images.axes import Axes
 from napari_runet.images.image_input import ImageInput, Region
 from napari_runet.images.normalisation import IntensityRange, normalise
@@ -30,9 +31,7 @@ def back(foreground, view, shape):
     return np.concatenate([part for _, part in parts], axis=1)
 
 
-@given(
-    st.integers(1, 90), st.integers(1, 90), st.floats(0.1, 4), st.booleans(), st.booleans(), st.integers(0, 2**31)
-)
+@given(st.integers(1, 90), st.integers(1, 90), st.floats(0.1, 4), st.booleans(), st.booleans(), st.integers(0, 2**31))
 @settings(max_examples=60, deadline=None)
 def test_a_box_has_the_values_of_the_whole(height, width, scale, flip_rows, flip_columns, seed):
     plane = viewed(smooth(height, width), View(scale, flip_rows, flip_columns))
@@ -102,3 +101,28 @@ def test_masks_come_back_to_where_they_were(view, dtype):
     drawn = found[0] > half
     assert 2 * (drawn & disc).sum() / (drawn.sum() + disc.sum()) > 0.98
     assert ((found[1] > half) != drawn).mean() > 0.99
+
+
+@pytest.mark.parametrize("band", [1, 100, 1000])
+@pytest.mark.parametrize("view", [View(0.3), View(1.7, True, True), View(1.0, True)])
+def test_how_much_is_read_at_a_time_changes_nothing(monkeypatch, band, view):
+    array = smooth(61, 83)
+    whole = viewed(array, view)[:, :]
+    monkeypatch.setattr(rescaling, "BAND", band)
+    np.testing.assert_allclose(viewed(array, view)[:, :], whole, atol=2e-4)
+    assert viewed(array, view)[5:5, :].shape == (0, whole.shape[1], 3)
+
+
+def test_a_small_view_of_a_large_plane_never_reads_much_of_it():
+    most = 0
+
+    class Watched(np.ndarray):
+        def __getitem__(self, key):
+            nonlocal most
+            found = super().__getitem__(key)
+            most = max(most, found.size)
+            return found
+
+    array = np.zeros((8000, 3000, 3), np.uint8).view(Watched)
+    assert viewed(array, View(1 / 16))[:, :].shape == (500, 188, 3)
+    assert 0 < most < 2 * 3 * rescaling.BAND

@@ -23,6 +23,7 @@ from napari_runet.engine.messages import (
 )
 from napari_runet.images.axes import Axes
 from napari_runet.images.image_input import ImageError, ImageInput, Region
+from napari_runet.images.mapped import forget_pages
 from napari_runet.images.normalisation import IntensityRange
 from napari_runet.images.pixel_size import PixelSize
 from napari_runet.images.thresholding import labels_from
@@ -30,7 +31,6 @@ from napari_runet.inference.devices import choose_device
 from napari_runet.inference.following import Movies
 from napari_runet.inference.segmenter import LoadedModel, iterate, ready
 from napari_runet.inference.starting import Start
-from napari_runet.io.scratch import forget_pages
 from napari_runet.models.store import read_card
 from napari_runet.models.weights import load_network
 

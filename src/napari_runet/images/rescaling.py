@@ -10,10 +10,14 @@ from PIL import Image
 
 from napari_runet.images.axes import Axes
 from napari_runet.images.image_input import ImageInput, Region
+from napari_runet.images.mapped import forget_pages
 from napari_runet.images.normalisation import IntensityRange, normalise
 
 BLOCK = 256
 """Rows of a mask that are brought back to size at a time."""
+
+BAND = 1 << 22
+"""Pixels of a plane that are read at a time, but for the last row: a small view of a large plane reads much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +84,23 @@ class ViewedPlane:
             rows = (self.shape[0] - rows[1], self.shape[0] - rows[0])
         if self._view.flip_columns:
             columns = (self.shape[1] - columns[1], self.shape[1] - columns[0])
+        step = self._region.height / self.shape[0]
+        pixels = step * max(1, columns[1] - columns[0]) * self._region.width / self.shape[1]
+        count = max(1, int(BAND / pixels))
+        starts = range(rows[0], max(rows[1], rows[0] + 1), count)
+        seen = np.concatenate([self._read_band((row, min(row + count, rows[1])), columns) for row in starts])
+        return seen[:: -1 if self._view.flip_rows else 1, :: -1 if self._view.flip_columns else 1]
+
+    def _read_band(self, rows: tuple[int, int], columns: tuple[int, int]) -> npt.NDArray[np.float32]:
+        """As `_read`, of the plane that is not mirrored."""
         top, bottom, from_row, to_row = _source(rows, self._region.height, self.shape[0])
         left, right, from_column, to_column = _source(columns, self._region.width, self.shape[1])
         region = Region(self._region.y + top, self._region.x + left, bottom - top, right - left)
         pixels = normalise(self._image.plane(self._index, region), self._intensities)
         size = (columns[1] - columns[0], rows[1] - rows[0])
         box = (from_column - left, from_row - top, to_column - left, to_row - top)
-        seen = np.stack([_resized(channel, size, box) for channel in np.moveaxis(pixels, -1, 0)], axis=-1)
-        return seen[:: -1 if self._view.flip_rows else 1, :: -1 if self._view.flip_columns else 1]
+        forget_pages(self._image.array)
+        return np.stack([_resized(channel, size, box) for channel in np.moveaxis(pixels, -1, 0)], axis=-1)
 
 
 def _source(span: tuple[int, int], length: int, seen: int) -> tuple[int, int, float, float]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from napari_runet.images.image_input import ImageInput, Region
+from napari_runet.images.mapped import forget_pages
 from napari_runet.images.normalisation import IntensityRange, measure_range, normalise
 from napari_runet.images.pixel_size import AS_IT_IS, PixelSize
 from napari_runet.images.thresholding import as_float, quantise
@@ -18,7 +19,6 @@ from napari_runet.inference.channels import match_channels
 from napari_runet.inference.starting import Start
 from napari_runet.inference.tile_states import TileStates
 from napari_runet.inference.tiling import Tile, tiles
-from napari_runet.io.scratch import forget_pages
 from napari_runet.models.card import ModelCard
 from napari_runet.networks import IterativeNetwork, State
 from napari_runet.networks.iterative import pad_to_multiple, pin

@@ -10,13 +10,14 @@ from PIL import Image
 
 from napari_runet.corrections.correction import UNKNOWN
 from napari_runet.images.image_input import ImageInput, Region
+from napari_runet.images.mapped import forget_pages
 from napari_runet.images.normalisation import IntensityRange, measure_range
 from napari_runet.images.pixel_size import SIDE, PixelSize, find_pixel_size
 from napari_runet.images.rescaling import View, ViewedPlane, brought_back
 from napari_runet.images.thresholding import as_float, labels_from, quantise
 from napari_runet.inference.iterations import Iteration, Report, _ignore, iterate_plane
 from napari_runet.inference.starting import Start, set_pinned
-from napari_runet.io.scratch import RowStore, forget_pages
+from napari_runet.io.scratch import RowStore
 from napari_runet.models.card import ModelCard
 from napari_runet.networks import IterativeNetwork
 

@@ -1,6 +1,5 @@
 """Large arrays on disk while they are needed, so that memory does not grow with the image."""
 
-import mmap
 import tempfile
 from typing import Any
 
@@ -57,17 +56,3 @@ class RowStore:
         mapped = np.memmap(self._file, self._dtype, "r", shape=self._shape)
         self._file.close()
         return mapped
-
-
-def forget_pages(array: Any) -> None:
-    """Give back the memory that reading a mapped file has taken; it is read again where it is needed.
-
-    Does nothing for an array that is no mapped file, or whose mapping holds changes that the file lacks.
-    """
-    if not isinstance(array, np.memmap) or array.mode not in ("r", "r+"):
-        return
-    base: Any = array
-    while base is not None and not isinstance(base, mmap.mmap):
-        base = getattr(base, "base", None)
-    if base is not None and hasattr(base, "madvise"):
-        base.madvise(mmap.MADV_DONTNEED)
