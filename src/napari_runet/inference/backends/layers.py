@@ -6,18 +6,17 @@ the network pads them. What a convolution gives is normalised and cut off in pla
 
 from collections.abc import Sequence
 from math import gcd
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from napari_runet.networks.blocks import ConvBlock, Decoder, Encoder, UNet, UpBlock
-from napari_runet.networks.normalisation import GroupNorm, moments
+from napari_runet.networks.normalisation import GroupNorm
 
-_LANES = 128
-_MANY_CHANNELS = 16
-_ENDS = ((0, 0), (2, -1))
-"""First and last of three, and where they are in an image."""
+_LANES = 256
+_COLUMNS = 1024
 
 
 def channels_last(features: Tensor) -> Tensor:
@@ -36,25 +35,65 @@ def ordered(features: Tensor) -> Tensor:
 
 
 class Normalisation:
-    """Group normalisation, in place."""
+    """Group normalisation, in place: `moments` and what follows from them, in as few operations as torch has it in.
+
+    Small images spend more time on calling operations than in them. Rows hold several pixels side by side; with mean
+    m_j and variance v_j of column j of a group's::
+
+        mean = mean_j m_j,    variance = mean_j (v_j + m_j^2) - mean^2      in float64, which has the digits for it
+    """
 
     def __init__(self, norm: GroupNorm) -> None:
-        self._weight = norm.weight.detach().view(norm.num_groups, -1)
-        self._bias = norm.bias.detach().view(norm.num_groups, -1)
-        self._eps = norm.eps
+        self._weight, self._bias = norm.weight.detach(), norm.bias.detach()
+        self._groups, self._eps = norm.num_groups, norm.eps
+        self._plans: dict[tuple[int, torch.dtype], _Plan] = {}
 
     def __call__(self, features: Tensor, *, relu: bool = False) -> Tensor:
         _, channels, height, width = features.shape
-        mean, variance = moments(features, len(self._weight))
-        scale = variance.add_(self._eps).rsqrt_().t() * self._weight
-        shift = torch.addcmul(self._bias, mean.t(), scale, value=-1)
-        pixels = gcd(height * width, max(1, _LANES // channels))
-        scale, shift = (part.view(-1).to(features.dtype).repeat(pixels) for part in (scale, shift))
+        size = height * width
+        pixels = gcd(size, max(1, _COLUMNS // channels))
+        plan = self._plans.get((pixels, features.dtype)) or self._plan(pixels, features.dtype)
         rows = pixel_rows(features, pixels)
+        means, variances = torch.batch_norm_update_stats(rows, plan.unused, plan.unused, 0.0)
+        found = torch.stack((means, variances.addcmul_(means, means))).double() @ plan.to_groups
+        mean, variance = found.unbind()
+        variance.addcmul_(mean, mean, value=-1).add_(self._eps).rsqrt_()
+        mean, rstd = (found.float() @ plan.to_lanes).unbind()
+        scale = rstd.mul_(plan.weight)
+        shift = torch.addcmul(plan.bias, mean, scale, value=-1)
+        if features.dtype != torch.float32:
+            scale, shift = scale.to(features.dtype), shift.to(features.dtype)
+        rows = rows.view(-1, len(scale))
         torch.addcmul(shift, rows, scale, out=rows)
         if relu:
             ordered(features).clamp_min_(0)
         return features
+
+    def _plan(self, pixels: int, dtype: torch.dtype) -> "_Plan":
+        """What depends on how many pixels lie side by side."""
+        channels = len(self._weight)
+        group = torch.eye(self._groups).repeat_interleave(channels // self._groups, 1)
+        columns = group.repeat(1, pixels)
+        together = gcd(pixels, max(1, _LANES // channels))
+        plan = self._plans[pixels, dtype] = _Plan(
+            to_groups=(columns / columns.sum(1, keepdim=True)).t().double().contiguous(),
+            to_lanes=group.repeat(1, together),
+            weight=self._weight.repeat(together),
+            bias=self._bias.repeat(together),
+            # running statistics of float32 make those of bfloat16 features float32; with momentum 0 they stay
+            unused=torch.zeros(pixels * channels) if dtype == torch.bfloat16 else None,
+        )
+        return plan
+
+
+class _Plan(NamedTuple):
+    """Means of columns to groups (columns, groups), groups to lanes (groups, lanes), and parameters of lanes."""
+
+    to_groups: Tensor
+    to_lanes: Tensor
+    weight: Tensor
+    bias: Tensor
+    unused: Tensor | None
 
 
 def parameters(convolution: nn.Module) -> tuple[Tensor, Tensor]:
@@ -93,15 +132,9 @@ def max_pool(features: Tensor) -> Tensor:
 class FoldedUp:
     """An `UpBlock`, whose transposed convolution and the half of the 3x3 convolution that reads it are one.
 
-    Nothing lies between the two but zeros around the image, so that their product is a 2x2 convolution on the coarse
-    pixels for each of the four fine pixels in one::
-
-        fine row 2y     reads coarse rows y - 1, y          fine column 2x      reads coarse columns x - 1, x
-        fine row 2y + 1 reads coarse rows y, y + 1          fine column 2x + 1  reads coarse columns x, x + 1
-
-    Fewer multiplications, nothing to concatenate, and no upsampled features to write and to read again. Pixels of few
-    channels are slow to put in their places one by one: then the two fine columns come from one 2x3 convolution, side
-    by side as they lie in memory.
+    Nothing lies between the two but zeros around the image, so that their product is a transposed convolution of 4x4
+    with a step of 2: by row a of the first kernel and row k of the second, coarse row y adds to fine row
+    2 y + a - k + 1. Fewer multiplications, nothing to concatenate, and no upsampled features to write and read again.
     """
 
     def __init__(self, block: nn.Module, dtype: torch.dtype) -> None:
@@ -109,66 +142,34 @@ class FoldedUp:
         first, second = block.conv.children()
         assert isinstance(first, ConvBlock) and isinstance(first[1], GroupNorm)
         (both, bias), (up, up_bias) = parameters(first[0]), parameters(block.up)
-        up = up.double()
         skip, upper = both.double().chunk(2, dim=1)
         self._skip_weight = channels_last(skip.to(dtype))
-        kernels = [[_folded(up, upper, row, column) for column in (0, 1)] for row in (0, 1)]
-        self._in_pairs = len(upper) < _MANY_CHANNELS
-        if self._in_pairs:
-            pairs = [[functional.pad(each, (x, 1 - x)) for x, each in enumerate(row)] for row in kernels]
-            self._kernels = [channels_last(torch.cat(row).to(dtype)) for row in pairs]
-        else:
-            self._kernels = [channels_last(torch.cat(kernels[0] + kernels[1]).to(dtype))]
+        self._up_weight = channels_last(functional.conv2d(up.double(), upper, padding=2).to(dtype))
         # the transposed convolution's bias is missing beyond the border
         offset = up_bias.double()[None, :, None, None].expand(-1, -1, 3, 3)
         edges = functional.conv2d(offset, upper, padding=1)[0]
         self._bias = (bias + edges[:, 1, 1]).to(dtype)
         edges = (edges - edges[:, 1:2, 1:2]).to(dtype)
-        self._sides = [(y, edges[:, row, 1, None], edges[:, 1, row, None]) for row, y in _ENDS]
-        self._corners = [
-            (y, x, edges[:, row, column] - edges[:, row, 1] - edges[:, 1, column])
-            for row, y in _ENDS
-            for column, x in _ENDS
-        ]
+        sides = edges[:, ::2, 1, None], edges[:, 1, None, ::2]
+        self._edges = *sides, edges[:, ::2, ::2] - sides[0] - sides[1]
         self._norm = Normalisation(first[1])
         self._second = ConvNorm(second, dtype)
 
     def __call__(self, features: Tensor, skip: Tensor) -> Tensor:
         found = functional.conv2d(skip, self._skip_weight, self._bias, padding=1)
-        _, _, height, width = features.shape
-        parts = [functional.conv2d(features, kernel, padding=1).permute(0, 2, 3, 1)[0] for kernel in self._kernels]
-        pixels = found.permute(0, 2, 3, 1).view(height, 2, width, 2, -1)
-        for row in (0, 1):
-            if self._in_pairs:
-                pixels[:, row].view(height, -1).add_(parts[row][row : row + height].reshape(height, -1))
-                continue
-            for column in (0, 1):
-                fine = parts[0].view(height + 1, width + 1, 2, 2, -1)[:, :, row, column]
-                pixels[:, row, :, column] += fine[row : row + height, column : column + width]
+        found += functional.conv_transpose2d(features, self._up_weight, stride=2, padding=1)
         self._mend_edges(found)
         return self._second(self._norm(found, relu=True))
 
     def _mend_edges(self, found: Tensor) -> None:
+        """First and last row, first and last column, and the corners, which are in both."""
         (image,) = found
-        for end, of_row, of_column in self._sides:
-            image[:, end] += of_row
-            image[:, :, end] += of_column
-        for y, x, of_corner in self._corners:
-            image[:, y, x] += of_corner
-
-
-def _folded(up: Tensor, weight: Tensor, row: int, column: int) -> Tensor:
-    """The kernel (outputs, inputs, 2, 2) on coarse pixels of the fine pixel in a row and column of the four.
-
-    `up` is (inputs, C, 2, 2), that of the transposed convolution; `weight` is (outputs, C, 3, 3).
-    """
-    kernel = weight.new_zeros(weight.shape[0], up.shape[0], 2, 2)
-    for y in range(3):
-        for x in range(3):
-            below, right = row + y - 1, column + x - 1
-            part = torch.einsum("oc,ic->oi", weight[:, :, y, x], up[:, :, below % 2, right % 2])
-            kernel[:, :, below // 2 + 1 - row, right // 2 + 1 - column] += part
-    return kernel
+        of_rows, of_columns, of_corners = self._edges
+        _, height, width = image.shape
+        rows, columns = slice(None, None, height - 1), slice(None, None, width - 1)
+        image[:, rows] += of_rows
+        image[:, :, columns] += of_columns
+        image[:, rows, columns] += of_corners
 
 
 class FastEncoder:
