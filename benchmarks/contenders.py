@@ -107,12 +107,33 @@ def training_ours(model: str, height: int, width: int, backend: str) -> Work:
 
 def matmul(model: str, height: int, width: int, backend: str) -> Work:
     """A matrix product of 1024 x 1024, ten times: 21.5 GFLOP."""
-    one, other = torch.rand(1024, 1024), torch.rand(1024, 1024)
+    dtype = torch.bfloat16 if backend == "bfloat16" else torch.float32
+    one, other = (torch.rand(1024, 1024).to(dtype) for _ in range(2))
     return lambda: iter([one @ other for _ in range(10)])
 
 
+def gpu_1(model: str, height: int, width: int, backend: str, batch: int = 1) -> Work:
+    """The probabilities of a batch on a GPU, from the computer's memory and back to it, in bfloat16."""
+    network = load_model(model, "cuda", "reference").network
+    images = network_input(picture(height, width)).repeat(batch, 1, 1, 1).pin_memory()
+
+    def work() -> Iterator[Tensor]:
+        with torch.autocast("cuda", torch.bfloat16):
+            pixels = images.cuda(non_blocking=True).contiguous(memory_format=torch.channels_last)
+            for found in network.iterate_from(pixels, network.initial_state(pixels), ITERATIONS):
+                yield torch.softmax(found.float(), 1).cpu()
+
+    return work
+
+
+def gpu_32(model: str, height: int, width: int, backend: str) -> Work:
+    """The same of 32 images."""
+    return gpu_1(model, height, width, backend, 32)
+
+
 CONTENDERS = {
-    work.__name__: work for work in (yardstick, logits, whole, training_yardstick, training_ours, matmul)
+    work.__name__: work
+    for work in (yardstick, logits, whole, training_yardstick, training_ours, matmul, gpu_1, gpu_32)
 }
 
 

@@ -26,7 +26,7 @@ def main() -> None:
         pairs = list(read_pairs(options.data / name / options.split))
         chosen = [pairs[i] for i in np.unique(np.linspace(0, len(pairs) - 1, options.images).astype(int))]
         dice = []
-        for backend in ("base", "bfloat16"):
+        for backend in ("float32", "bfloat16"):
             found = evaluate(load_model(name, "cpu", backend), chosen)
             dice.append(np.array([image[-1].figures["dice"] for image in found.images if image[-1].figures]))
         plain, half = dice

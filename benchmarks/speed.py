@@ -1,13 +1,15 @@
 """How fast we are beside a plain implementation of the same network, in the same run on the same machine.
 
-    python benchmarks/speed.py [--rows inference,training,start] [--sizes 230x306,565x584,1024x1024] [--runs 7]
-        [--threads 2] [--model retina] [--backend auto]
+    python benchmarks/speed.py [--rows inference,training,start,gpu,click,large,stopping] [--runs 7]
+        [--sizes 230x306,565x584,1024x1024] [--threads 2] [--model retina] [--backend float32] [--data DATA]
 
 Each contender is a process of its own, and they take turns. The yardstick (`yardstick.py`) is plain: eager, float32,
 contiguous, the default allocator; ours has the environment of the plugin's worker. Figures are the least of the
 runs, and their median. CPU is the least time of all threads together, which other load on the machine lengthens
 less; where cores are shared compare those, with ``--threads 1``. The floor is the counted number of operations at the
-measured rate of a large matrix product.
+measured rate of a large matrix product in the precision of the backend. The rows ``click`` (which needs a display),
+``large`` and ``stopping`` (which needs labelled data) are the tables of `click.py`, `large_plane.py` and
+`stopping.py`; ``gpu`` says so where there is none.
 """
 
 import argparse
@@ -25,6 +27,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from napari_runet.engine.environment import worker_environment
+from napari_runet.networks import build
 from yardstick import Yardstick
 
 CONTENDERS = str(Path(__file__).with_name("contenders.py"))
@@ -170,7 +173,50 @@ def start(options: argparse.Namespace) -> None:
         row(name, found)
 
 
-ROWS = {"inference": inference, "training": training, "start": start}
+def gpu(options: argparse.Namespace) -> None:
+    """Images a second of the small size, one by one and 32 at a time, and memory beside a heavy network's."""
+    if not torch.cuda.is_available():
+        print("| no GPU here |", flush=True)
+        return
+    height, width = options.sizes[0]
+    for batch in (1, 32):
+        worker = Contender(f"gpu_{batch}", (height, width), options)
+        in_turns([worker], max(20, options.runs))
+        rate = batch / min(worker.times.wall)
+        row(f"GPU {height} x {width}, batch {batch}", worker.times, note=f"{rate:.0f} images a second")
+        worker.close()
+    for name in ("dru-4", "unet-vgg16"):
+        network = build(name).cuda().eval().to(memory_format=torch.channels_last)
+        torch.cuda.reset_peak_memory_stats()
+        with torch.inference_mode(), torch.autocast("cuda", torch.bfloat16):
+            network(torch.rand(1, 3, 1024, 1024, device="cuda").contiguous(memory_format=torch.channels_last))
+        print(f"| {name}, 1024 x 1024: {torch.cuda.max_memory_allocated() / 2**20:.0f} MiB of the GPU |", flush=True)
+        del network
+
+
+def program(name: str, *arguments: str) -> None:
+    """Run another benchmark, which prints a table of its own."""
+    print(flush=True)
+    subprocess.run([sys.executable, str(Path(__file__).with_name(name)), *arguments], check=True)
+
+
+def stopping(options: argparse.Namespace) -> None:
+    """What stopping early is worth."""
+    if options.data is None:
+        print("| stopping early: name a folder of labelled sets by --data |", flush=True)
+        return
+    program("stopping.py", "--data", options.data)
+
+
+ROWS = {
+    "inference": inference,
+    "training": training,
+    "start": start,
+    "gpu": gpu,
+    "click": lambda options: program("click.py", "--runs", str(options.runs)),
+    "large": lambda options: program("large_plane.py", "--model", options.model),
+    "stopping": stopping,
+}
 
 
 def sizes(text: str) -> list[tuple[int, int]]:
@@ -182,12 +228,13 @@ def sizes(text: str) -> list[tuple[int, int]]:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", default=",".join(ROWS))
+    parser.add_argument("--rows", default="inference,training,start,gpu")
     parser.add_argument("--sizes", type=sizes, default=sizes("230x306,565x584,1024x1024"))
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--threads", type=int, default=0, help="by default all")
     parser.add_argument("--model", default="retina")
-    parser.add_argument("--backend", default="auto")
+    parser.add_argument("--backend", default="float32")
+    parser.add_argument("--data", help="folder of sets, for stopping early")
     options = parser.parse_args()
     head()
     for name in options.rows.split(","):

@@ -11,6 +11,9 @@ Model = Annotated[str, typer.Option("--model", help="Id, or folder (with a path 
 Iterations = Annotated[int | None, typer.Option("--iterations", help="1 to 10; by default what the card says.")]
 Threshold = Annotated[float | None, typer.Option("--threshold", help="Between 0 and 1; by default the card's.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
+Precision = Annotated[
+    str, typer.Option("--precision", help="auto, float32 or bfloat16; auto takes bfloat16 on CPUs with AMX.")
+]
 Rescale = Annotated[
     bool, typer.Option("--rescale/--no-rescale", help="Rescale images whose structures are far too thin or wide.")
 ]

@@ -5,7 +5,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_runet.cli_common import Device, Flips, Iterations, Json, Rescale, Scales, Threshold, sentences, write_json
+from napari_runet.cli_common import (
+    Device,
+    Flips,
+    Iterations,
+    Json,
+    Precision,
+    Rescale,
+    Scales,
+    Threshold,
+    sentences,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from napari_runet.settings import SegmentationSettings
@@ -34,6 +45,7 @@ def evaluate(
     flips: Flips = False,
     scales: Scales = False,
     device: Device = "auto",
+    precision: Precision = "auto",
     json_file: Json = None,
 ) -> None:
     """Measure a model, or several side by side, on labelled images."""
@@ -48,6 +60,7 @@ def evaluate(
                 "iterations": iterations,
                 "threshold": threshold,
                 "device": device,
+                "precision": precision,
                 "rescale": rescale,
                 "flips": flips,
                 "scales": scales,
@@ -76,7 +89,7 @@ def _measure(names: list[str], data: Path, settings: "SegmentationSettings") -> 
     from napari_runet.training.evaluation import evaluate as measure
     from napari_runet.training.pairs import PairFolder
 
-    loaded = [load_model(name, settings.device) for name in names]
+    loaded = [load_model(name, settings.device, settings.precision) for name in names]
     pairs = PairFolder(data)
     evaluations = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

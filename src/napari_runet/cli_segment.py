@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_runet.cli_common import Device, Flips, Iterations, Model, Rescale, Scales, Threshold, sentences
+from napari_runet.cli_common import Device, Flips, Iterations, Model, Precision, Rescale, Scales, Threshold, sentences
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -22,6 +22,7 @@ def segment(
     axes: Annotated[str, typer.Option("--axes", help="What a stack's dimensions are: T, Z, C, Y, X.")] = "",
     iterations: Iterations = None,
     device: Device = "auto",
+    precision: Precision = "auto",
     threshold: Threshold = None,
     rescale: Rescale = True,
     flips: Flips = False,
@@ -57,6 +58,7 @@ def segment(
                 "iterations": iterations,
                 "threshold": threshold,
                 "device": device,
+                "precision": precision,
                 "rescale": rescale,
                 "flips": flips,
                 "scales": scales,
@@ -70,7 +72,7 @@ def segment(
     from napari_runet.models.card import NOT_TRAINED_FOR_IT, goes_on_from_masks
 
     with sentences():
-        loaded = load_model(model, settings.device)
+        loaded = load_model(model, settings.device, settings.precision)
         written = Output(
             folder=output,
             format=file_format,

@@ -48,7 +48,7 @@ from napari_runet.engine.requests import (
 )
 from napari_runet.images.image_input import Region
 from napari_runet.models.card import ClassInfo
-from napari_runet.settings import FineTuningSettings, SegmentationSettings
+from napari_runet.settings import DeviceName, FineTuningSettings, Precision, SegmentationSettings
 
 _LAST_EVENTS = (Finished, FileDone, ModelLoaded, CandidateReady, ModelMade, Cancelled, Failed)
 _log = logging.getLogger(__name__)
@@ -107,9 +107,9 @@ class EngineClient:
         """Start the worker unless it runs; `Ready` follows, or `WorkerLost` with the reason."""
         self._enqueue(self._start_or_tell)
 
-    def load_model(self, folder: Path, device: str = "auto") -> str:
+    def load_model(self, folder: Path, device: DeviceName = "auto", precision: Precision = "auto") -> str:
         """Load the model in `folder`, so that the next segmentation starts at once; returns the request's id."""
-        request = LoadModelRequest(id=uuid.uuid4().hex, folder=str(folder), device=device)
+        request = LoadModelRequest(id=uuid.uuid4().hex, folder=str(folder), device=device, precision=precision)
         return self._open_request(request.id, partial(self._send, request))
 
     def segment(

@@ -1,9 +1,9 @@
 """What the worker process needs in its environment before it starts: allocator and threads."""
 
 import os
-import sys
 from collections.abc import Mapping
-from pathlib import Path
+
+from napari_runet.limits import available_cores
 
 _KEEP = str(1 << 30)
 
@@ -37,30 +37,3 @@ def worker_threads(cores: int) -> int:
     cores with a 1024 x 1024 image; without the niceness the longest wait is 17-31 ms.
     """
     return cores if cores <= 2 else cores - 1
-
-
-def available_cores() -> int:
-    """Cores that this process may use, by its affinity and its control group; at least 1."""
-    if sys.platform == "linux":
-        return max(1, min(len(os.sched_getaffinity(0)), _quota(Path("/sys/fs/cgroup"), Path("/proc/self/cgroup"))))
-    return os.cpu_count() or 1
-
-
-def _quota(root: Path, membership: Path) -> int:
-    """Whole cores that the control group and those above it allow (version 2, ``cpu.max``)."""
-    try:
-        lines = membership.read_text().splitlines()
-    except OSError:
-        return sys.maxsize
-    group = next((root / line[3:].lstrip("/") for line in lines if line.startswith("0::")), root)
-    least = sys.maxsize
-    for folder in (group, *group.parents):
-        if folder != root and root not in folder.parents:
-            break
-        try:
-            quota, period = (folder / "cpu.max").read_text().split()
-        except (OSError, ValueError):  # a group without a limit of its own
-            continue
-        if quota != "max":
-            least = min(least, max(1, int(quota) // int(period)))
-    return least

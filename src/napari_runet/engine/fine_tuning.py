@@ -105,7 +105,7 @@ class _Preview:
             self._pixel_size = pixel_size_of(self._model.card, self._model.runner, image)
         *_, last = iterate(
             image,
-            replace(self._model, network=network, backend=None),
+            replace(self._model, network=network, backend=None, spare=None),
             SegmentationSettings(),
             region=read_region(box.region, image),
             pixel_size=self._pixel_size,

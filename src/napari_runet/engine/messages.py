@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from napari_runet.batch.record import Job, Outcome
 from napari_runet.models.card import ClassInfo
-from napari_runet.settings import FineTuningSettings, SegmentationSettings
+from napari_runet.settings import DeviceName, FineTuningSettings, Precision, SegmentationSettings
 
 PROTOCOL_VERSION = 1
 
@@ -41,7 +41,8 @@ class LoadModelRequest(Message):
     kind: Literal["load_model"] = "load_model"
     id: str
     folder: str
-    device: str = "auto"
+    device: DeviceName = "auto"
+    precision: Precision = "auto"
 
 
 class StartFiles(Message):
@@ -200,7 +201,8 @@ class Finished(Message):
     """A segmentation is complete.
 
     `goes_on` when it began from the mask of the frame before; `scale` is by how much the image was rescaled for the
-    network, and `rescaled` says so and why, empty where it was taken as it is.
+    network, and `rescaled` says so and why, empty where it was taken as it is. `notice` says what was done otherwise
+    than asked because memory or the GPU did not suffice.
     """
 
     kind: Literal["finished"] = "finished"
@@ -214,6 +216,7 @@ class Finished(Message):
     goes_on: bool = False
     scale: float = 1.0
     rescaled: str = ""
+    notice: str = ""
 
 
 class FileProgress(Message):

@@ -5,7 +5,7 @@ import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -35,7 +35,7 @@ from napari_runet.models.store import read_card
 from napari_runet.models.weights import load_network
 
 if TYPE_CHECKING:
-    from napari_runet.settings import DeviceName
+    from napari_runet.settings import DeviceName, Precision
 
 KEPT_MODELS = 2
 PROGRESS_SECONDS = 0.1
@@ -55,28 +55,28 @@ class Channel(Protocol):
 
 
 class ModelCache:
-    """Keeps the last few models in memory, by folder, digest and device."""
+    """Keeps the last few models in memory, by folder, digest, device and precision."""
 
     def __init__(self, size: int = KEPT_MODELS) -> None:
         self._size = size
-        self._models: OrderedDict[tuple[str, str, str], LoadedModel] = OrderedDict()
+        self._models: OrderedDict[tuple[str, str, str, str], LoadedModel] = OrderedDict()
 
-    def get(self, folder: str, device: str) -> LoadedModel:
+    def get(self, folder: str, device: "DeviceName", precision: "Precision" = "auto") -> LoadedModel:
         """Load a model, unless it is here and its card still names the same weights.
 
         Raises
         ------
-        ModelError, DeviceError
-            As `load_network` and `choose_device` do.
+        ModelError, DeviceError, BackendError
+            As `load_network`, `choose_device` and `ready` do.
         """
-        choice = choose_device(cast("DeviceName", device))
-        key = (folder, read_card(Path(folder)).sha256, choice.name)
+        choice = choose_device(device)
+        key = (folder, read_card(Path(folder)).sha256, choice.name, precision)
         if key not in self._models:
             while len(self._models) >= self._size:
                 self._models.popitem(last=False)
             card, network = load_network(Path(folder))
-            key = (folder, card.sha256, choice.name)
-            self._models[key] = ready(card, network, choice)
+            key = (folder, card.sha256, choice.name, precision)
+            self._models[key] = ready(card, network, choice, precision)
         self._models.move_to_end(key)
         return self._models[key]
 
@@ -112,7 +112,7 @@ class ProgressReport:
 
 def load_model(channel: Channel, models: ModelCache, request: LoadModelRequest) -> None:
     """Load a model and say so."""
-    model = models.get(request.folder, request.device)
+    model = models.get(request.folder, request.device, request.precision)
     channel.send(
         ModelLoaded(
             id=request.id, sha256=model.card.sha256, device=model.device.name, device_reason=model.device.reason
@@ -134,7 +134,7 @@ def segment(channel: Channel, models: ModelCache, movies: Movies, request: Segme
     """
     begin = time.monotonic()
     settings = request.settings
-    model = models.get(request.folder, settings.device)
+    model = models.get(request.folder, settings.device, settings.precision)
     image = ImageInput.from_array(read_array(request.image), axes=Axes("YXC"), name=request.name)
     region = None if request.region is None else read_region(request.region, image)
     iterations = settings.iterations or model.card.iterations
@@ -184,11 +184,12 @@ def segment(channel: Channel, models: ModelCache, movies: Movies, request: Segme
             threshold=threshold,
             model_id=model.card.id,
             model_sha256=model.card.sha256,
-            device=model.device.name,
+            device=step.device,
             seconds=time.monotonic() - begin,
             goes_on=follower is not None and start is not None,
             scale=step.pixel_size.scale,
             rescaled="" if widths is None else step.pixel_size.sentence(widths.best),
+            notice=step.notice,
         )
     )
 

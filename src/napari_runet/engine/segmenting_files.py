@@ -18,7 +18,8 @@ def segment_file(channel: Channel, models: ModelCache, request: SegmentFileReque
     FileError, ImageError, ModelError, DeviceError
         When that cannot be done.
     """
-    model = models.get(request.folder, request.job.settings.device)
+    settings = request.job.settings
+    model = models.get(request.folder, settings.device, settings.precision)
     if model.card.sha256 != request.job.how.model_sha256:
         raise ModelError(f"The model {model.card.id!r} was replaced meanwhile; start again.")
     report = _reporter(channel, request.id)

@@ -186,6 +186,7 @@ def main(folder: Path) -> None:
     try:
         ready = import_torch()
         handlers = make_handlers(channel)
+        from napari_runet.inference.backends.choosing import BackendError
         from napari_runet.inference.devices import DeviceError
         from napari_runet.training.pairs import DataError
         from napari_runet.training.trainer import TrainingError
@@ -193,8 +194,9 @@ def main(folder: Path) -> None:
         channel.send(Failed(id="", message=why_no_torch(error), detail=traceback.format_exc()))
         return
     channel.send(ready)
+    own = (*OWN_ERRORS, BackendError, DeviceError, DataError, TrainingError)
     while True:
-        answer(channel, handlers, channel.next_request(), (*OWN_ERRORS, DeviceError, DataError, TrainingError))
+        answer(channel, handlers, channel.next_request(), own)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from napari_runet.images.axes import Axes
 from napari_runet.images.image_input import ImageInput
 from napari_runet.images.normalisation import IntensityRange
 from napari_runet.images.thresholding import labels_from
+from napari_runet.inference.fitting import tiles_at_once
 from napari_runet.inference.segmenter import LoadedModel, iterate
 from napari_runet.io.ome_zarr import ZarrArray
 from napari_runet.io.ome_zarr_labels import GrowingLabels
@@ -111,7 +112,9 @@ def run_here(tasks: Iterable[BlockTask], model: LoadedModel) -> Iterator[Ended]:
 
 def at_once(model: LoadedModel) -> int:
     """How many blocks are computed at a time in this process."""
-    return min(torch.get_num_threads(), MOST_AT_ONCE) if model.device.name == "cpu" else 1
+    if model.device.name != "cpu":
+        return 1
+    return min(torch.get_num_threads(), MOST_AT_ONCE, tiles_at_once(model.card.network, model.card.tile_size))
 
 
 def _on_one_thread(task: BlockTask, model: LoadedModel) -> FinishedBlock:

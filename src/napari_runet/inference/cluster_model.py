@@ -31,7 +31,9 @@ class ModelPlugin(WorkerPlugin):  # type: ignore[misc]
 
     def __init__(self, model: LoadedModel, device: DeviceName, threads: int) -> None:
         self._card, self._device = model.card, device
-        self._backend: BackendName = "auto" if model.backend is not None else "reference"
+        self._backend: BackendName = "reference" if model.backend is None else "auto"
+        if getattr(model.backend, "dtype", None) == torch.float32:
+            self._backend = "float32"
         self._weights = {name: tensor.cpu().numpy() for name, tensor in model.network.state_dict().items()}
         self.threads = threads
         self.name = f"napari-runet-{model.card.sha256}-{device}"

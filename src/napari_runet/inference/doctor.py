@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
-from napari_runet.inference.backends.choosing import has_fast_bfloat16
+from napari_runet.inference.backends.choosing import has_fast_bfloat16, has_matrix_units
 from napari_runet.inference.devices import DeviceError, choose_device
 from napari_runet.models.store import ModelStore, shipped_folder
 
@@ -20,7 +20,7 @@ def diagnosis() -> list[tuple[str, str]]:
     facts += [(name, _version(name)) for name in (*PACKAGES, "PyQt6", "PySide6")]
     facts.append(("Processors", f"{os.cpu_count()}"))
     facts.append(("Threads", f"{torch.get_num_threads()} (torch)"))
-    facts.append(("bfloat16", f"{'faster' if has_fast_bfloat16() else 'no faster'} than float32 on this processor"))
+    facts.append(("Precision", _precision()))
     auto = choose_device("auto")
     facts.append(("Device", f"{auto.name}: {auto.reason}"))
     try:
@@ -36,6 +36,15 @@ def diagnosis() -> list[tuple[str, str]]:
     facts.append(("Your models", str(store.user)))
     facts.append(("Models", ", ".join(model.card.id for model in store.models()) or "none"))
     return facts + [("Problem", problem) for problem in store.problems()]
+
+
+def _precision() -> str:
+    """What a CPU computes in, and why."""
+    if has_matrix_units():
+        return "bfloat16 on the CPU, because it has AMX; --precision float32 for all digits"
+    if has_fast_bfloat16():
+        return "float32 on the CPU; it has AVX512-BF16 and no AMX, so bfloat16 is there and not chosen by itself"
+    return "float32 on the CPU, because it has no instructions for bfloat16"
 
 
 def _version(package: str) -> str:

@@ -40,11 +40,17 @@ class Iteration:
         that was asked for. A large one is a mapped file that is gone when the array is.
     pixel_size
         By how much the plane was rescaled for the network; the probabilities have its own size.
+    device
+        Where it was computed; empty where that was not asked.
+    notice
+        A sentence on what was done otherwise than asked, because memory or the GPU did not suffice; or empty.
     """
 
     number: int
     foreground: npt.NDArray[Any]
     pixel_size: PixelSize = AS_IT_IS
+    device: str = ""
+    notice: str = ""
 
 
 def _ignore(iteration: int, done: int, total: int) -> None:

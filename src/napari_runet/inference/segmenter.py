@@ -1,5 +1,6 @@
 """`load_model` and `segment`: the whole way from an image to a prediction, in the caller's process."""
 
+import copy
 import uuid
 import warnings
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from napari_runet.images.prediction import Prediction
 from napari_runet.images.rescaling import View
 from napari_runet.inference.backends.choosing import accelerated
 from napari_runet.inference.devices import DeviceChoice, choose_device
+from napari_runet.inference.fitting import Run, fitted
 from napari_runet.inference.iterations import Iteration, Report, _ignore, iterate_plane
 from napari_runet.inference.starting import Start, read_start
 from napari_runet.inference.viewing import iterate_views, pixel_size_of
@@ -33,17 +35,24 @@ class LoadedModel:
     """A model that is ready to run: its card, its network, and where it is.
 
     `backend` is what runs instead of the network, see `napari_runet.inference.backends`; None for the network itself.
+    `spare` is a copy of a GPU's network in the computer's memory, for when the GPU is lost.
     """
 
     card: ModelCard
     network: IterativeNetwork
     device: DeviceChoice
     backend: IterativeNetwork | None = None
+    spare: IterativeNetwork | None = None
 
     @property
     def runner(self) -> IterativeNetwork:
         """What to run for predictions."""
         return self.network if self.backend is None else self.backend
+
+    def on_cpu(self, reason: str) -> "LoadedModel":
+        """The same model on the CPU."""
+        network = copy.deepcopy(self.network if self.spare is None else self.spare)
+        return ready(self.card, network, DeviceChoice("cpu", reason))
 
 
 def load_model(name: str | Path, device: DeviceName = "auto", backend: BackendName = "auto") -> LoadedModel:
@@ -56,9 +65,9 @@ def load_model(name: str | Path, device: DeviceName = "auto", backend: BackendNa
     device
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
     backend
-        ``"auto"`` and ``"base"`` for the fast path in float32 where there is one; ``"bfloat16"`` for that path in
-        bfloat16, on processors that are faster in it; ``"reference"`` for the network as it is written, which the
-        others agree with but for rounding.
+        ``"float32"`` for the fast path on CPUs where there is one, ``"bfloat16"`` for that path in bfloat16, on
+        processors that have instructions for it; ``"auto"`` for bfloat16 where the processor has AMX, else float32;
+        ``"reference"`` for the network as it is written, which float32 agrees with but for rounding.
 
     Raises
     ------
@@ -74,8 +83,9 @@ def ready(
     card: ModelCard, network: IterativeNetwork, device: DeviceChoice, backend: BackendName = "auto"
 ) -> LoadedModel:
     """Place a network on a device and choose what runs it there; its weights must not change any more."""
+    spare = None if device.name == "cpu" else copy.deepcopy(network)
     placed = place(network, device.name)
-    return LoadedModel(card, placed, device, accelerated(placed, backend))
+    return LoadedModel(card, placed, device, accelerated(placed, backend), spare)
 
 
 def place(network: IterativeNetwork, device: str) -> IterativeNetwork:
@@ -98,6 +108,9 @@ def iterate(
 ) -> Iterator[Iteration]:
     """Yield each iteration of one plane as it is computed; see `iterate_plane`.
 
+    Where memory does not suffice, tiles become smaller, and a GPU that does not suffice or is gone is replaced by the
+    CPU; the iterations say so, and a warning does.
+
     Parameters
     ----------
     quantised
@@ -109,13 +122,41 @@ def iterate(
     if pixel_size is None:
         estimated = settings.rescale and intensities is None
         pixel_size = pixel_size_of(model.card, model.runner, image, index) if estimated else PixelSize()
-    return _steps(image, model, settings, index, region, start, intensities, quantised, report, pixel_size)
+    scale = pixel_size.scale
+
+    def on(model: LoadedModel) -> Run:
+        return lambda tile_size: _steps(
+            image, model, settings, tile_size, index, region, start, intensities, quantised, report, pixel_size
+        )
+
+    rows, columns = image.plane_shape if region is None else (region.height, region.width)
+    return _warning(
+        fitted(
+            on(model),
+            settings.tile_size or model.card.tile_size,
+            round(max(rows, columns) * scale * (4 / 3 if settings.scales else 1)),
+            config=model.card.network,
+            device=model.device.name,
+            on_cpu=lambda reason: on(model.on_cpu(reason)),
+        )
+    )
+
+
+def _warning(steps: Iterator[Iteration]) -> Iterator[Iteration]:
+    """The same, with a warning for each new notice."""
+    notice = ""
+    for step in steps:
+        if step.notice != notice:
+            notice = step.notice
+            warnings.warn(notice, stacklevel=2)
+        yield step
 
 
 def _steps(
     image: ImageInput,
     model: LoadedModel,
     settings: SegmentationSettings,
+    tile_size: int,
     index: tuple[int, ...],
     region: Region | None,
     start: Start | None,
@@ -132,7 +173,7 @@ def _steps(
         image,
         index,
         iterations=settings.iterations or model.card.iterations,
-        tile_size=settings.tile_size or model.card.tile_size,
+        tile_size=tile_size,
         tile_overlap=model.card.tile_overlap,
         region=region,
         start=start,

@@ -62,9 +62,9 @@ class EngineBridge(QObject):
             self._client.start()
         return self._client
 
-    def load_model(self, folder: Path, device: str) -> str:
+    def load_model(self, folder: Path, settings: "SegmentationSettings") -> str:
         """Have the worker load a model; returns the request's id."""
-        return self.start().load_model(folder, device)
+        return self.start().load_model(folder, settings.device, settings.precision)
 
     def segment(
         self,

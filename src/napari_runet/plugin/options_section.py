@@ -1,4 +1,4 @@
-"""What one click takes by default: iterations, region, device and threshold."""
+"""What one click takes by default: iterations, region, device, precision and threshold."""
 
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -10,7 +10,7 @@ from superqt import QLabeledDoubleSlider
 
 from napari_runet.plugin.regions import REGION_TITLES
 from napari_runet.plugin.widgets import SPACING, boxed, combo_box, fill, quiet, small_button, text_label
-from napari_runet.settings import DeviceName, SegmentationSettings
+from napari_runet.settings import DeviceName, Precision, SegmentationSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from napari_runet.plugin.session import Session
 
 DEVICE_TITLES = {"auto": "Automatic", "cpu": "CPU", "cuda": "CUDA (NVIDIA GPU)", "mps": "MPS (Apple GPU)"}
+PRECISION_TITLES = {"auto": "Automatic", "float32": "float32", "bfloat16": "bfloat16 (CPU)"}
 _THRESHOLD_STEP = 0.01
 
 
@@ -57,6 +58,10 @@ class OptionsSection(QWidget):
         fill(self.device, [(DEVICE_TITLES[name], name) for name in names], session.settings.device)
         self.device.activated.connect(lambda position: self._set(device=names[position]))
         self.device_line = text_label("device-line")
+        self.precision = combo_box("precision")
+        precisions = get_args(Precision)
+        fill(self.precision, [(PRECISION_TITLES[name], name) for name in precisions], session.settings.precision)
+        self.precision.activated.connect(lambda position: self._set(precision=precisions[position]))
         self.threshold = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
         low, high = bounds("threshold")
         self.threshold.setRange(low + _THRESHOLD_STEP, high - _THRESHOLD_STEP)
@@ -88,6 +93,7 @@ class OptionsSection(QWidget):
             "iterations": self.iterations,
             "rescale": self.rescale,
             "device": self.device,
+            "precision": self.precision,
             "threshold": boxed(threshold),
         }
         for name, widget in rows.items():
@@ -121,13 +127,14 @@ class OptionsSection(QWidget):
         """Show the options as they are."""
         session = self._session
         card = session.model.card if session.model is not None else None
-        with quiet(self.iterations, self.threshold, self.device, self.rescale):
+        with quiet(self.iterations, self.threshold, self.device, self.precision, self.rescale):
             self.rescale.setChecked(session.settings.rescale)
             self.rescale.setEnabled(card is not None and card.structure_width is not None)
             self.iterations.setSpecialValueText(f"{card.iterations} (the model's)" if card else "the model's")
             self.iterations.setValue(session.settings.iterations or self.iterations.minimum())
             self.threshold.setValue(session.settings.threshold or (card.threshold if card else 0.5))
             self.device.setCurrentIndex(get_args(DeviceName).index(session.settings.device))
+            self.precision.setCurrentIndex(get_args(Precision).index(session.settings.precision))
         self.reset.setEnabled(session.settings.threshold is not None)
         self._form.setRowVisible(self.shapes, session.region == "shapes")
         self.device_line.setText(session.device)

@@ -20,7 +20,8 @@ def next_text(event: "Progress") -> str:
 def done_text(name: str, event: "Finished") -> str:
     """What was computed, where and how quickly, and whether the image was rescaled for it."""
     count = f"{event.iterations} iteration{'s' if event.iterations != 1 else ''}"
-    return f"{name}: {count} in {event.seconds:.1f} s on {event.device.upper()}. {event.rescaled}".rstrip()
+    done = f"{name}: {count} in {event.seconds:.1f} s on {event.device.upper()}."
+    return " ".join(filter(None, (done, event.notice, event.rescaled)))
 
 
 def stopped_text(iterations: int) -> str:

@@ -130,7 +130,7 @@ class Segmentation:
         """Have the worker load the chosen model, so that the first click is quick and a damaged one is told."""
         model = self._session.model
         if model is not None and str(model.folder) not in self._loading.values():
-            request = self._engine.load_model(model.folder, self._session.settings.device)
+            request = self._engine.load_model(model.folder, self._session.settings)
             self._loading[request] = str(model.folder)
 
     def forget(self, image: object) -> None:

@@ -16,6 +16,7 @@ from napari_runet.inference.backends import choosing
 from napari_runet.inference.backends.allocator import keep_memory
 from napari_runet.inference.backends.base import BaseBackend
 from napari_runet.inference.backends.choosing import BackendError, accelerated
+from napari_runet.inference.doctor import diagnosis
 from napari_runet.inference.segmenter import segment
 from napari_runet.networks import Pins, State, build
 from real_data import real_data
@@ -97,7 +98,7 @@ def test_the_image_half_is_not_confused_between_images_and_not_kept():
 
 @pytest.mark.parametrize("tile_size", [64, 512])
 def test_segmenting_with_tiles_a_start_and_pinned_pixels_gives_the_same(tile_size):
-    fast = napari_runet.load_model("retina", "cpu")
+    fast = napari_runet.load_model("retina", "cpu", "float32")
     plain = replace(fast, backend=None)
     assert isinstance(fast.runner, BaseBackend) and plain.runner is plain.network
     image = (photograph("retina", 0, (150, 130))[0].permute(1, 2, 0).numpy() * 100 + 120).astype(np.uint8)
@@ -139,7 +140,27 @@ def test_bfloat16_is_refused_in_a_sentence_where_it_is_of_no_use(monkeypatch):
     with pytest.raises(BackendError, match="unet-g on this machine"):
         accelerated(build("unet-g"), "bfloat16")
     monkeypatch.setattr(choosing, "has_fast_bfloat16", lambda: False)
+    monkeypatch.setattr(choosing, "has_matrix_units", lambda: False)
     with pytest.raises(BackendError, match="AMX"):
         accelerated(random_network("sru-2"), "bfloat16")
     with pytest.raises(BackendError, match="no backend called 'fast'"):
         accelerated(random_network("sru-2"), "fast")
+
+
+@pytest.mark.parametrize(("amx", "avx512_bf16", "expected"), [(1, 1, "bfloat16"), (0, 1, "float32"), (0, 0, "float32")])
+def test_auto_takes_bfloat16_where_there_are_matrix_units_for_it(monkeypatch, amx, avx512_bf16, expected):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: bool(amx), raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: bool(avx512_bf16), raising=False)
+    network = random_network("dru-4")
+    assert accelerated(network).dtype == getattr(torch, expected)
+    assert accelerated(network, "float32").dtype == torch.float32
+    if not avx512_bf16:
+        with pytest.raises(BackendError):
+            accelerated(network, "bfloat16")
+    assert expected in dict(diagnosis())["Precision"]
+
+
+def test_a_torch_that_says_nothing_of_the_processor_computes_in_float32(monkeypatch):
+    monkeypatch.delattr(torch.cpu, "_is_amx_tile_supported", raising=False)
+    monkeypatch.delattr(torch.cpu, "_is_avx512_bf16_supported", raising=False)
+    assert accelerated(random_network("dru-4")).dtype == torch.float32

@@ -43,7 +43,7 @@ class BaseBackend(IterativeNetwork):
     def __init__(self, network: RecurrentUNet, dtype: torch.dtype = torch.float32) -> None:
         super().__init__(network.config, network.stride)
         self.network = network
-        self._dtype = dtype
+        self.dtype = self._dtype = dtype
         self._unit = _FastUnit(network.unit, dtype)
         self._encoder = FastEncoder(network.encoder, dtype)
         self._decoder = FastDecoder(network.decoder, dtype)
