@@ -35,9 +35,9 @@ pixels = pixels.contiguous(memory_format=torch.channels_last)
 for line in sys.stdin:
     with torch.inference_mode():
         start = time.perf_counter()
-        state, seconds = model.network.initial_state(pixels), []
+        state, seconds = model.runner.initial_state(pixels), []
         for _ in range(model.card.iterations):
-            logits, state = model.network.step(pixels, state)
+            logits, state = model.runner.step(pixels, state)
             seconds.append(time.perf_counter() - start)
     print(*seconds, flush=True)
 """
