@@ -165,6 +165,7 @@ def test_segment_takes_folders_and_stacks_and_goes_on_where_it_was(model, image,
     assert again.exit_code == 0 and "Segmented 1 of 2" in again.stdout
     assert tifffile.imread(folder / "masks" / "s.tif").shape == (40, 50)
     assert "Segmented 2 of 2" in call(*arguments, "--axes", "cyx", "--overwrite").stdout
+    assert "Segmented 2 of 2" in call(*arguments, "--axes", "cyx", "--precision", "float32").stdout
 
 
 def test_segment_takes_ome_zarr_and_tells_before_how_much_it_is(model, tmp_path):

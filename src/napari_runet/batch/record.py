@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from napari_runet.batch.finding import FoundImage
 from napari_runet.batch.output import Output
 from napari_runet.models.card import ModelCard
-from napari_runet.settings import SegmentationSettings
+from napari_runet.settings import Precision, SegmentationSettings
 
 RECORD_VERSION = 1
 
@@ -30,6 +30,7 @@ class How(_Frozen):
     rescale: bool = True
     flips: bool = False
     scales: bool = False
+    precision: Precision = "auto"
     format: str
     all_iterations: bool
     probabilities: bool
@@ -53,6 +54,7 @@ class How(_Frozen):
             rescale=settings.rescale,
             flips=settings.flips,
             scales=settings.scales,
+            precision=settings.precision,
             format=output.format,
             all_iterations=output.all_iterations,
             probabilities=output.probabilities,
