@@ -43,7 +43,7 @@ class BaseBackend(IterativeNetwork):
     def __init__(self, network: RecurrentUNet, dtype: torch.dtype = torch.float32) -> None:
         super().__init__(network.config, network.stride)
         self.network = network
-        self.dtype = self._dtype = dtype
+        self.dtype = dtype
         self._unit = _FastUnit(network.unit, dtype)
         self._encoder = FastEncoder(network.encoder, dtype)
         self._decoder = FastDecoder(network.decoder, dtype)
@@ -85,7 +85,7 @@ class BaseBackend(IterativeNetwork):
         """Logits and hidden state of one image."""
         hidden = channels_last(hidden)
         if self._head is None:
-            both = torch.cat([images, segmentation], dim=1).to(self._dtype)
+            both = torch.cat([images, segmentation], dim=1).to(self.dtype)
             found, hidden = self._unit(channels_last(both), hidden)
             return found.float(), hidden
         e, skips = self._encoder(self._first(images, segmentation), begun=True)
@@ -100,9 +100,9 @@ class BaseBackend(IterativeNetwork):
         block = self._encoder.blocks[0][0]
         part = self._of_images.get(images)
         if part is None:
-            part = functional.conv2d(channels_last(images.to(self._dtype)), self._image_weight, block.bias, padding=1)
+            part = functional.conv2d(channels_last(images.to(self.dtype)), self._image_weight, block.bias, padding=1)
             self._of_images[images] = part
-        mask = channels_last(segmentation.to(self._dtype))
+        mask = channels_last(segmentation.to(self.dtype))
         found = functional.conv2d(mask, self._mask_weight, padding=1).add_(part)
         return block.norm(found, relu=True)
 
