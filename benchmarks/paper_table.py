@@ -15,7 +15,6 @@ import argparse
 import json
 import platform
 import time
-from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -31,16 +30,9 @@ from napari_runet.training.loop import train
 from napari_runet.training.pairs import read_pairs
 from napari_runet.training.recipe import Recipe, read_recipe, table_recipes
 from napari_runet.training.summary import summary
+from paper_page import HEAVY, LIGHT, PAGE, REPEATS, RESULTS, ROOT, SETS, page
 
-ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "docs" / "results" / "table"
-PAGE = ROOT / "docs" / "table.md"
-SETS = ("retina", "roads", "hands")
-LIGHT = ("unet-g", "dru-4", "rec-simple", "sru-4", "sru-0", "dru-0", "unet-b", "rec-last", "rec-middle")
-HEAVY = ("unet-vgg16", "dru-vgg16", "unet-resnet50", "dru-resnet50", "deeplabv3plus-resnet50", "refinenet-resnet50")
 SIDE = 512
-REPEATS = 3
-FIGURES = ("miou", "dice", "relaxed_f1", "cldice")
 
 
 def recipe_of(network: str, training_steps: int) -> Recipe:
@@ -129,76 +121,6 @@ def write_costs() -> None:
     RESULTS.mkdir(parents=True, exist_ok=True)
     content = {"side": SIDE, "machine": machine("cpu"), "date": time.strftime("%Y-%m-%d"), "rows": rows}
     (RESULTS / "costs.json").write_text(json.dumps(content, indent=1) + "\n")
-
-
-def cells() -> list[dict[str, Any]]:
-    """All cells that were measured."""
-    files = sorted(RESULTS.glob("*-seed*.json")) if RESULTS.is_dir() else []
-    return [json.loads(file.read_text()) for file in files]
-
-
-def page() -> Iterator[str]:
-    """The table as Markdown, line by line."""
-    yield "# The paper's table, measured here"
-    yield ""
-    yield "Drawn from `docs/results/table` by `python benchmarks/paper_table.py show`; `--help` tells what a cell is."
-    costs = RESULTS / "costs.json"
-    if costs.exists():
-        yield from _cost_lines(json.loads(costs.read_text()))
-    measured = cells()
-    for training_steps in sorted({cell["training_steps"] for cell in measured}, reverse=True):
-        chosen = [cell for cell in measured if cell["training_steps"] == training_steps]
-        yield from _accuracy_lines(training_steps, chosen)
-
-
-def _cost_lines(content: dict[str, Any]) -> Iterator[str]:
-    yield ""
-    yield "## Cost"
-    yield ""
-    yield (
-        f"One RGB image of {content['side']} x {content['side']}, fp32, all the iterations of the recipe; "
-        f"{content['machine']}, {content['date']}; the least of {REPEATS} runs, beside other work."
-    )
-    yield ""
-    yield "| network | iterations | parameters | GFLOP | ms |"
-    yield "|---|---:|---:|---:|---:|"
-    for row in content["rows"]:
-        counts = f"{row['iterations']} | {row['parameters']:,}"
-        yield f"| {row['network']} | {counts} | {row['gflop']:.1f} | {row['ms']:.0f} |"
-
-
-def _accuracy_lines(training_steps: int, measured: list[dict[str, Any]]) -> Iterator[str]:
-    dates = sorted({cell["date"] for cell in measured})
-    machines = sorted({cell["machine"] for cell in measured})
-    yield ""
-    yield f"## Accuracy after {training_steps} training steps"
-    yield ""
-    yield (
-        f"On test, at the iteration that counts (the last), the mean over seeds; {dates[0]} to {dates[-1]}; "
-        f"{'; '.join(machines)}. mIoU is over both classes, Dice of the foreground."
-    )
-    for name in SETS:
-        yield ""
-        yield f"### {name}"
-        yield ""
-        yield "| network | seeds | mIoU | Dice by iteration | relaxed F1 (3 px) | clDice |"
-        yield "|---|---:|---:|---|---:|---:|"
-        for network in (*LIGHT, *HEAVY):
-            yield _row(network, [cell for cell in measured if (cell["network"], cell["set"]) == (network, name)])
-
-
-def _row(network: str, chosen: list[dict[str, Any]]) -> str:
-    if not chosen:
-        return f"| {network} | | not run | | | |"
-    by_seed = [cell["test"]["iterations"] for cell in chosen]
-    last = {figure: _mean([rows[-1][figure] for rows in by_seed]) for figure in FIGURES}
-    dice = ", ".join(_mean([rows[k]["dice"] for rows in by_seed]) for k in range(min(map(len, by_seed))))
-    return f"| {network} | {len(chosen)} | {last['miou']} | {dice} | {last['relaxed_f1']} | {last['cldice']} |"
-
-
-def _mean(values: list[float | None]) -> str:
-    defined = [value for value in values if value is not None]
-    return f"{sum(defined) / len(defined):.3f}" if defined else ""
 
 
 def main() -> None:

@@ -25,5 +25,5 @@ def test_the_page_of_a_model_says_what_its_card_says(name):
 
 
 def test_the_page_of_the_table_is_drawn_from_its_cells():
-    write = runpy.run_path(str(DOCS.parent / "benchmarks" / "paper_table.py"))["page"]
+    write = runpy.run_path(str(DOCS.parent / "benchmarks" / "paper_page.py"))["page"]
     assert (DOCS / "table.md").read_text() == "\n".join(write()) + "\n"

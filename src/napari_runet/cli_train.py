@@ -64,6 +64,7 @@ def train(
                 start_from=start,
                 encoder_weights=encoder_weights,
                 stop=lambda: bool(pressed),
+                tell=lambda note: typer.echo(note, err=True),
             )
             last = _follow(reports, plan.training_steps)
         if not (output / CARD_FILE).exists():
@@ -72,7 +73,7 @@ def train(
         steps = card.training["training_steps"] if last is None else last.training_step
         if json_file is not None:
             figures = {"model": card.id, "sha256": card.sha256, "training_steps": steps, "metrics": card.metrics}
-            write_json(json_file, {**figures, "seed": seed, "device": chosen.name})
+            write_json(json_file, {**figures, "seed": card.training["seed"], "device": chosen.name})
     if steps < plan.training_steps and not pressed:
         typer.echo(f"Stopped early: the last {plan.patience} validations were no better than the one before them.")
     dice = ", ".join(f"{value:.4f}" for value in card.metrics["val"]["dice"])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from napari_runet.models.card import ClassInfo, ModelCard, NetworkConfig
 from napari_runet.training.augmentation import Augmentation, gaussian_blur, jpeg_compressed, motion_blur
-from napari_runet.training.compositing import drawn_background, paste
+from napari_runet.training.compositing import drawn_background, paste, tinted
 from napari_runet.training.draws import Draws
 from napari_runet.training.losses import UNKNOWN
 from napari_runet.training.pairs import DataError, Pair
@@ -99,6 +99,21 @@ def test_paste_keeps_the_object_and_its_labels():
     pasted, merged = paste(image, labels, under, under_labels, softness=1.0)
     assert (pasted[:, 12:20, 12:20] == 1).all() and (pasted[:, :4, 16:] == -1).all()
     assert (merged[8:24, 8:24] == 1).all() and (merged[:, :4] == 1).all() and (merged != UNKNOWN).all()
+
+
+def test_a_tinted_background_has_about_the_colour_of_the_object_and_its_own_pattern():
+    draws = Draws(torch.Generator().manual_seed(0))
+    labels = torch.zeros(32, 32, dtype=torch.long)
+    labels[8:24, 8:24] = 1
+    image = torch.full((3, 32, 32), -1.0)
+    image[:, 8:24, 8:24] = torch.tensor([0.8, 0.1, -0.4])[:, None, None]
+    under = torch.randn(3, 32, 32, generator=draws.generator) + torch.tensor([-1.0, -1.0, 1.0])[:, None, None]
+    found = torch.stack([tinted(under, image, labels, draws) for _ in range(40)])
+    shift = found - under
+    assert (shift - shift[..., :1, :1]).abs().max() < 1e-5, "the pattern stays"
+    off = (found.mean(dim=(0, 2, 3)) - torch.tensor([0.8, 0.1, -0.4])).abs()
+    assert (off < 0.3 * (under.mean(dim=(1, 2)) - torch.tensor([0.8, 0.1, -0.4])).abs()).all(), "a quarter is left"
+    assert torch.equal(tinted(under, image, torch.full_like(labels, UNKNOWN), draws), under)
 
 
 def test_drawn_backgrounds_differ_and_repeat():

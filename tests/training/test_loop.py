@@ -151,6 +151,27 @@ def test_a_full_disk_at_a_checkpoint_leaves_the_last_one_and_the_model(data, tmp
     with pytest.raises(TrainingError, match=r"card\.json cannot be written: the disk is full"):
         list(train(recipe(training_steps=3), data, tmp_path))
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    with pytest.raises(TrainingError, match=r"choose another folder\.$"):  # there is nothing to go on from
+        list(train(recipe(training_steps=3), data, tmp_path / "new"))
+
+
+def test_a_file_where_the_model_should_go_is_a_sentence(data, tmp_path):
+    (tmp_path / "taken").write_text("notes")
+    for output, says in ((tmp_path / "taken", "a file of that name"), (tmp_path / "taken/out", "is a file; choose")):
+        with pytest.raises(TrainingError, match=says):
+            list(train(recipe(), data, output))
+    assert (tmp_path / "taken").read_text() == "notes"
+
+
+def test_what_is_odd_in_the_data_is_told(data, tmp_path):
+    shutil.copytree(data, tmp_path / "data")
+    path = next((tmp_path / "data/val/masks").iterdir())
+    values = np.array(Image.open(path))
+    values[:, :9] //= 2
+    Image.fromarray(values).save(path)
+    told = []
+    list(train(recipe(), tmp_path / "data", tmp_path / "out", stop=lambda: True, tell=told.append))
+    assert len(told) == 1 and f"val: 1 mask holds more than one value above 0 (such as {path.name})" in told[0]
 
 
 def test_a_stop_before_the_first_validation_leaves_a_model_and_changes_no_later_result(data, tmp_path):

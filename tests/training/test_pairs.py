@@ -94,6 +94,12 @@ def test_soft_masks_are_noted(tmp_path):
     assert pairs[0].labels.any() and pairs.notes == []
 
 
+def test_masks_without_an_image_are_noted(tmp_path):
+    pair_of(tmp_path, HALF)
+    put(tmp_path, "masks", "stray.png", HALF)
+    assert PairFolder(tmp_path).notes == ["Files in masks/ without an image are left out: 1, such as stray.png."]
+
+
 def test_folders_that_cannot_be_used_are_a_sentence(tmp_path):
     with pytest.raises(DataError, match="There is no folder"):
         PairFolder(tmp_path / "nowhere")

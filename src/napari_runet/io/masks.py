@@ -171,6 +171,8 @@ def why_not_written(path: Path, error: OSError) -> str:
         errno.ENOSPC: "the disk is full; make room or choose another folder",
         errno.EDQUOT: "your disk quota is used up; make room or choose another folder",
         errno.ENOENT: "its folder does not exist; make it first",
+        errno.EEXIST: "there is a file of that name; choose another name",
+        errno.ENOTDIR: "what should be its folder is a file; choose another folder",
         errno.ENAMETOOLONG: "its name is too long; choose a shorter one",
     }
     return f"{path} cannot be written: {advice.get(error.errno or 0, error.strerror or error)}."

@@ -37,6 +37,9 @@ class Augmentation(BaseModel):
     photographs: float = Field(
         default=0.0, ge=0, le=1, description="Share of these backgrounds that are scikit-image's own photographs."
     )
+    tint: float = Field(
+        default=0.0, ge=0, le=1, description="Share of these backgrounds in about the colour of what is pasted."
+    )
 
 
 def recolour(images: Tensor, augmentation: Augmentation, draws: Draws) -> Tensor:

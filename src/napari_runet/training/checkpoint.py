@@ -24,9 +24,14 @@ def save_checkpoint(path: Path, trainer: Trainer) -> None:
     try:
         write_atomically(path, save_tensors(tensors, metadata=trainer.numbers()))
     except OSError as error:
-        raise TrainingError(
-            f"{why_not_written(path, error)} What was saved before stays; go on by --resume."
-        ) from error
+        raise not_written(path, error) from error
+
+
+def not_written(path: Path, error: OSError) -> TrainingError:
+    """Why a file of a training's folder, or the folder, could not be written, and whether there is something left."""
+    resumable = (path.parent / CHECKPOINT_FILE).exists()
+    kept = " What was saved before stays; go on by --resume." if resumable else ""
+    return TrainingError(why_not_written(path, error) + kept)
 
 
 def read_checkpoint(path: Path, trainer: Trainer) -> None:

@@ -33,6 +33,25 @@ def paste(image: Tensor, labels: Tensor, under: Tensor, under_labels: Tensor, so
     return alpha * image + (1 - alpha) * under, torch.where(foreground, labels, under_labels)
 
 
+def tinted(under: Tensor, image: Tensor, labels: Tensor, draws: Draws) -> Tensor:
+    """A background in about the colour of what will be pasted over it, so that colour alone does not tell them apart.
+
+    Parameters
+    ----------
+    under
+        (C, Y, X) float, the background; its own pattern stays.
+    image, labels
+        As for `paste`; without foreground the background is returned as it is.
+    """
+    foreground = (labels > 0) & (labels != UNKNOWN)
+    if not foreground.any():
+        return under
+    colour = image[:, foreground].mean(dim=1)[:, None, None]
+    colour = colour + 0.15 * torch.randn(colour.shape, generator=draws.generator)
+    strength = draws.uniform(0.5, 1.0)
+    return under + strength * (colour - under.mean(dim=(1, 2), keepdim=True))
+
+
 def drawn_background(channels: int, size: int, draws: Draws) -> Tensor:
     """(C, size, size) float in about [-1, 1]: cloudy colours with boxes and stripes over them."""
     generator = draws.generator

@@ -8,17 +8,16 @@ from pathlib import Path
 
 import torch
 
-from napari_runet.io.masks import why_not_written
 from napari_runet.models.card import ModelCard
 from napari_runet.models.store import CARD_FILE
 from napari_runet.models.weights import load_network, save_state
 from napari_runet.networks import IterativeNetwork, build
 from napari_runet.networks.encoder_weights import encoder_of, load_encoder_weights
-from napari_runet.training.checkpoint import CHECKPOINT_FILE, read_checkpoint, save_checkpoint
-from napari_runet.training.curves import CurvePoint, read_curves, write_curves
+from napari_runet.training.checkpoint import CHECKPOINT_FILE, not_written, read_checkpoint, save_checkpoint
+from napari_runet.training.curves import CURVES_FILE, CurvePoint, read_curves, write_curves
 from napari_runet.training.drawn_pairs import drawn_pairs
 from napari_runet.training.losses import UNKNOWN
-from napari_runet.training.pairs import DataError, Pair, known_labels, read_pairs
+from napari_runet.training.pairs import DataError, Pair, PairFolder, known_labels
 from napari_runet.training.recipe import Recipe
 from napari_runet.training.samples import prepare
 from napari_runet.training.trainer import Trainer, TrainingError, learning_rate_at
@@ -67,6 +66,7 @@ def train(
     start_from: Path | None = None,
     encoder_weights: Path | None = None,
     stop: Callable[[], bool] = lambda: False,
+    tell: Callable[[str], None] = lambda note: None,
 ) -> Iterator[TrainingReport]:
     """Train a model from ``data/train``, choosing by ``data/val``, into the folder `output`.
 
@@ -80,6 +80,8 @@ def train(
         Folder of a model to begin with, instead of random weights; not read again when training is resumed.
     encoder_weights
         File with ImageNet weights for the encoder; not read again either.
+    tell
+        Called with each sentence about what is odd in the data, but can be used.
 
     Raises
     ------
@@ -90,7 +92,7 @@ def train(
     if resume and not checkpoint.exists():
         raise TrainingError(f"There is nothing to resume in {output}: it has no {CHECKPOINT_FILE}.")
     card = card_of(recipe, seed, time.strftime("%Y-%m-%d"))
-    pairs, held_out = (_checked(read_pairs(data / split), recipe, data / split) for split in ("train", "val"))
+    pairs, held_out = (_read(data / split, recipe, tell) for split in ("train", "val"))
     samples = [prepare(pair, card, outside_fov=recipe.outside_fov) for pair in (*pairs, *drawn_pairs(recipe.drawn))]
     torch.manual_seed(seed)
     network = build(recipe.network)
@@ -115,7 +117,10 @@ class _Run:
 
     def reports(self, stop: Callable[[], bool]) -> Iterator[TrainingReport]:
         trainer, checkpoint = self.trainer, self.output / CHECKPOINT_FILE
-        self.output.mkdir(parents=True, exist_ok=True)
+        try:
+            self.output.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise not_written(self.output, error) from error
         started, saved = time.monotonic() - trainer.seconds, time.monotonic()
         while not trainer.finished and not stop():
             self.losses.append(trainer.train_step())
@@ -159,9 +164,7 @@ class _Run:
                 self.output, card.model_copy(update={"training": training, "metrics": metrics}), trainer.average
             )
         except OSError as error:
-            raise TrainingError(
-                f"{why_not_written(self.output / CARD_FILE, error)} What was saved before stays; go on by --resume."
-            ) from error
+            raise not_written(self.output / CARD_FILE, error) from error
 
     def _add_point(self, dice: tuple[float, ...], best: bool) -> None:
         trainer = self.trainer
@@ -172,19 +175,21 @@ class _Run:
         try:
             write_curves(self.output, self.points)
         except OSError as error:
-            raise TrainingError(
-                f"{why_not_written(self.output, error)} What was saved before stays; go on by --resume."
-            ) from error
+            raise not_written(self.output / CURVES_FILE, error) from error
 
 
-def _checked(pairs: list[Pair], recipe: Recipe, folder: Path) -> list[Pair]:
-    """Pairs with labels that this recipe can train on or choose by.
+def _read(folder: Path, recipe: Recipe, tell: Callable[[str], None]) -> list[Pair]:
+    """Pairs with labels that this recipe can train on or choose by; tells what is odd in them.
 
     Raises
     ------
     DataError
         When there is a class that the recipe does not name, or no foreground at all.
     """
+    source = PairFolder(folder)
+    pairs = list(source)
+    for note in source.notes:
+        tell(f"{folder}: {note}")
     for pair in pairs:
         classes = pair.labels[pair.labels != UNKNOWN]
         if classes.max(initial=0) >= len(recipe.classes):

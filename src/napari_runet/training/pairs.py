@@ -74,6 +74,7 @@ class PairFolder(Sequence[Pair]):
         self._labels = _files(folder / self._kind)
         self._fovs = _files(folder / "fov") if (folder / "fov").is_dir() else None
         self._names = sorted(self._images)
+        self._unused = [path.name for name, path in self._labels.items() if name not in self._images]
         self._grey: set[str] = set()
         for kind, files in ((self._kind, self._labels), ("fov", self._fovs)):
             missing = [] if files is None else [name for name in self._names if name not in files]
@@ -85,13 +86,18 @@ class PairFolder(Sequence[Pair]):
 
     @property
     def notes(self) -> list[str]:
-        if not self._grey:
-            return []
-        first, many = min(self._grey), len(self._grey)
-        return [
-            f"{many} mask{'s hold' if many > 1 else ' holds'} more than one value above 0 (such as {first}); "
-            "all of them count as foreground. Class ids belong into labels/."
-        ]
+        notes = []
+        if self._unused:
+            notes.append(
+                f"Files in {self._kind}/ without an image are left out: {len(self._unused)}, such as {self._unused[0]}."
+            )
+        if self._grey:
+            first, many = min(self._grey), len(self._grey)
+            notes.append(
+                f"{many} mask{'s hold' if many > 1 else ' holds'} more than one value above 0 (such as {first}); "
+                "all of them count as foreground. Class ids belong into labels/."
+            )
+        return notes
 
     def __len__(self) -> int:
         return len(self._names)

@@ -14,7 +14,7 @@ from napari_runet.images.normalisation import measure_range, normalise
 from napari_runet.inference.channels import match_channels
 from napari_runet.models.card import ModelCard
 from napari_runet.training.augmentation import Augmentation, recolour
-from napari_runet.training.compositing import drawn_background, paste
+from napari_runet.training.compositing import drawn_background, paste, tinted
 from napari_runet.training.draws import Draws
 from napari_runet.training.losses import UNKNOWN
 from napari_runet.training.pairs import DataError, Pair, known_labels
@@ -115,6 +115,8 @@ class CropSampler:
         else:
             under = drawn_background(image.shape[0], self.size, self.draws)
             under_labels = torch.zeros_like(labels)
+        if self.augmentation.tint and self.draws.chance(self.augmentation.tint):
+            under = tinted(under, image, labels, self.draws)
         return paste(image, labels, under, under_labels, softness=self.draws.uniform(0.5, 1.5))
 
     def _crop(self) -> tuple[Tensor, Tensor]:

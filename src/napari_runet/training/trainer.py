@@ -112,7 +112,7 @@ class Trainer:
             if not torch.isfinite(value):
                 raise TrainingError(
                     f"The {what} is not a number at training step {self.training_step}; "
-                    "lower the learning rate. The last checkpoint is kept."
+                    "lower the learning rate. What was saved before stays."
                 )
         self.optimiser.step()
         self.training_step += 1
