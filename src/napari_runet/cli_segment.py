@@ -33,8 +33,10 @@ def segment(
     start: Annotated[
         Path | None, typer.Option("--start", help="Label images to begin from (255 = unknown), called like the images.")
     ] = None,
-    file_format: Annotated[str, typer.Option("--format", help="tif or png.")] = "tif",
-    level: Annotated[int, typer.Option("--level", help="Of OME-Zarr images; 0 is the finest.")] = 0,
+    file_format: Annotated[
+        str, typer.Option("--format", help="tif or png; ome-zarr or ome-tif, block by block, for what is large.")
+    ] = "tif",
+    level: Annotated[int, typer.Option("--level", help="Of what is done block by block; 0 is the finest.")] = 0,
     into_image: Annotated[
         bool, typer.Option("--into-image", help="Write masks of OME-Zarr images into their own labels group.")
     ] = False,

@@ -208,13 +208,22 @@ def test_blocks_of_another_content_or_model_are_not_gone_on_with(model, image, o
     assert files_in(out / "large.ome.zarr") == files_in(out.with_name("other") / "large.ome.zarr")
 
 
-def test_an_unreadable_chunk_costs_its_blocks_and_the_rest_is_kept(model, image, out, done):
+def test_an_unreadable_chunk_costs_its_blocks_and_the_rest_is_kept(model, image, out, done, monkeypatch):
     chunk = image / "0" / "c" / "0" / "6" / "5"  # rows 192 on, columns 160 on
     whole = chunk.read_bytes()
     chunk.write_bytes(b"xx" + whole[2:])
+    monkeypatch.setattr(large_images, "READ_SIDE", 32)
     tally = run(image, model, out)
+    assert f"4 of {BLOCKS} blocks of {image} could not be segmented; the others are kept" in tally.problems[0]
     assert "Zstd" in tally.problems[0] and "large.ome.zarr/0 cannot be read at" in tally.problems[0]
     assert counts(tally) == (0, 0, 1) and not (out / "large.ome.zarr").exists()
+    assert len(done) == BLOCKS
+    done.clear()
+    run(image, model, out)
+    assert sorted(done) == [7, 8, 10, 11], "only those that need it are tried again"
+    for file in chunk_files(image):
+        file.write_bytes(b"xx")
+    assert "cannot be read at" in run(image, model, out).problems[0], "nothing can be measured"
 
 
 def test_failed_blocks_are_counted_and_done_by_the_next_run(model, image, out, done, monkeypatch):

@@ -8,16 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from PIL import Image
 
 from napari_runet import segment, segment_files
 from napari_runet.batch.output import Output
 from napari_runet.batch.record import Outcome
-from napari_runet.batch.run import plan
+from napari_runet.batch.run import plan, plan_layer
 from napari_runet.engine.batching import WorkerBatch
 from napari_runet.io.images import FileError
+from napari_runet.io.large_source import PulledImage, PulledLevel
 from napari_runet.models.store import HOME_VARIABLE, read_card
 from napari_runet.settings import SegmentationSettings
+from ome_zarr_images import write_image
 
 SLOW = SegmentationSettings(tile_size=64, iterations=4)
 """So many tiles that there is time to interfere."""
@@ -107,6 +110,41 @@ def test_a_model_replaced_after_the_plan_is_refused(model, folder, tmp_path):
     other = made.how.model_copy(update={"model_sha256": "0" * 64})
     tally = WorkerBatch(type(made)(made.found, made.output, other, made.settings), model, Told()).run()
     assert tally.done == 0 and "was replaced meanwhile" in tally.problems[0]
+
+
+class PartlyBroken:
+    shape, dtype, ndim = (130, 140, 3), np.dtype(np.uint8), 3
+
+    def __init__(self):
+        self.pixels = np.random.default_rng(0).integers(0, 255, self.shape, np.uint8)
+        self.broken = True
+
+    def __getitem__(self, key):
+        if self.broken and key[0].start and key[0].stop == 130:
+            raise RuntimeError("the graph is broken")
+        return self.pixels[key]
+
+
+def test_a_layer_that_only_this_process_can_read_is_given_part_by_part(model, tmp_path):
+    array = PartlyBroken()
+    level = PulledLevel(shape=array.shape, scale=(1, 1, 1), translation=(0, 0, 0))
+    image = PulledImage(axes="YXC", units=(None,) * 3, levels=(level,), dtype="|u1", content="some")
+    made = plan_layer("a layer", lambda: image, Output(folder=tmp_path / "out"), read_card(model), SLOW)
+    told, sentences = Told(), []
+    batch = WorkerBatch(made, model, told, estimated=lambda number, text: sentences.append(text), arrays=[array])
+    tally = batch.run()
+    assert tally.done == 0 and "of 9 blocks of a layer could not be segmented" in tally.problems[0], tally
+    assert "The layer could not be read: the graph is broken (RuntimeError)." in tally.problems[0]
+    array.broken = False
+    assert WorkerBatch(made, model, told, arrays=[array]).run().done == 1
+    expected = write_image(tmp_path / "same.ome.zarr", array.pixels.transpose(2, 0, 1))
+    segment_files(expected, model, tmp_path / "out", iterations=4, tile_size=64)
+    found, wanted = (
+        zarr.open_array(tmp_path / "out" / f"{name}.ome.zarr" / "labels" / "tiny" / "0", mode="r")[:]
+        for name in ("a layer", "same")
+    )
+    assert found.shape == (130, 140) and found.any()
+    assert not batch.worker_pid and wanted.any()
 
 
 def test_what_stands_in_the_way_of_all_is_raised_and_the_worker_ends(model, folder, tmp_path):

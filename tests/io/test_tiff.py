@@ -29,7 +29,8 @@ def keys(draw, axes):
     for letter, size in zip(axes, AXES[axes], strict=True):
         start = draw(st.integers(0, size - 1))
         stop = draw(st.integers(start + 1, size))
-        key.append(draw(st.sampled_from([start, slice(None)])) if letter in "TZ" else slice(start, stop))
+        part = slice(start, stop, draw(st.sampled_from([None, 1, 2, 5]))) if letter in "YX" else slice(start, stop)
+        key.append(draw(st.sampled_from([start, slice(None)])) if letter in "TZ" else part)
     return tuple(key)
 
 

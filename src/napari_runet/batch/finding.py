@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from napari_runet.io.images import FileError
+from napari_runet.io.large_source import PulledImage
 from napari_runet.io.ome_zarr import is_zarr
 from napari_runet.io.opening import IMAGE_SUFFIXES
 
@@ -21,10 +22,13 @@ class FoundImage:
         Of the file, or of the folder of an OME-Zarr image.
     name
         What its masks are called, without ending: below a searched folder with the folders between, by ``/``.
+    pulled
+        Of a layer that lies in another process; `path` then only names it.
     """
 
     path: Path
     name: str
+    pulled: PulledImage | None = None
 
 
 @dataclass(frozen=True, slots=True)

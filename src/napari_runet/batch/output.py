@@ -13,7 +13,10 @@ from napari_runet.io.images import FileError
 from napari_runet.io.masks import why_not_written
 from napari_runet.io.ome_zarr import is_zarr
 
-FORMATS = ("tif", "png")
+OME_TIFF = "ome-tif"
+BLOCK_FORMATS = ("ome-zarr", OME_TIFF)
+"""Those that are written block by block, from images that are read so."""
+FORMATS = ("tif", "png", *BLOCK_FORMATS)
 PRIVATE_FOLDER = ".napari-runet"
 """In an output folder: the record of what is finished, the lock, thumbnails."""
 SCRATCH = "scratch-"
@@ -31,7 +34,8 @@ class Output(BaseModel):
     folder
         Made where it is missing.
     format
-        ``"tif"`` or ``"png"``.
+        ``"tif"`` or ``"png"``, for OME-Zarr images both as ``"ome-zarr"``; this, and ``"ome-tif"``, are made block by
+        block, also from TIFF files.
     all_iterations
         Also write the mask of every iteration, as ``<name>_iteration<t>``.
     probabilities
@@ -40,7 +44,7 @@ class Output(BaseModel):
         Which resolution of OME-Zarr images is segmented; 0 is the finest.
     into_image
         Write the masks of OME-Zarr images into their own ``labels`` group; else they go into
-        ``<name>.ome.zarr/labels``.
+        ``<name>.ome.zarr/labels``, or ``<name>.ome.tif``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -68,10 +72,15 @@ class Output(BaseModel):
         """The store in whose ``labels`` group the mask of an OME-Zarr image goes."""
         return image.path if self.into_image else self.folder / f"{image.name}.ome.zarr"
 
+    def is_in_blocks(self, image: FoundImage) -> bool:
+        """Whether an image is read, segmented and written block by block."""
+        return self.format in BLOCK_FORMATS or image.pulled is not None or is_zarr(image.path)
+
     def files(self, image: FoundImage, iterations: int, model_id: str) -> list[Path]:
-        """All files that an image leads to; a folder for an OME-Zarr image."""
-        if is_zarr(image.path):
-            return [self.zarr_store(image) / "labels" / model_id]
+        """All files that an image leads to; a folder for labels in OME-Zarr."""
+        if self.is_in_blocks(image):
+            tiff = self.format == OME_TIFF
+            return [self.folder / f"{image.name}.ome.tif" if tiff else self.zarr_store(image) / "labels" / model_id]
         name = image.name
         paths = [self.mask(name)]
         if self.all_iterations:
@@ -94,8 +103,8 @@ def check_output(images: Sequence[FoundImage], output: Output, iterations: int, 
     inputs = {image.path.resolve() for image in images}
     owner: dict[str, Path] = {}
     for image in images:
-        if is_zarr(image.path):
-            _check_zarr(image, output)
+        if output.is_in_blocks(image):
+            _check_in_blocks(image, output)
         for path in output.files(image, iterations, model_id):
             # some file systems do not tell upper from lower case
             other = owner.setdefault(path.as_posix().casefold(), image.path)
@@ -109,13 +118,15 @@ def check_output(images: Sequence[FoundImage], output: Output, iterations: int, 
                 )
 
 
-def _check_zarr(image: FoundImage, output: Output) -> None:
-    """See that what is asked for can be written for an OME-Zarr image."""
+def _check_in_blocks(image: FoundImage, output: Output) -> None:
+    """See that what is asked for can be written for an image that is segmented block by block."""
     if output.all_iterations or output.probabilities:
         raise FileError(
-            f"{image.path} is OME-Zarr, for which only the mask of the last iteration is written; "
+            f"{image.path} is segmented block by block, and only the mask of the last iteration is written; "
             "leave out --all-iterations and --probabilities."
         )
+    if output.into_image and (output.format == OME_TIFF or not is_zarr(image.path)):
+        raise FileError("Only OME-Zarr has a labels group within the image, for OME-Zarr; leave out --into-image.")
     if output.into_image and output.level != 0:
         raise FileError(
             f"The labels of {image.path} must have as many levels as it has, so only level 0 can go into it; leave "
@@ -172,6 +183,11 @@ def check_room(folder: Path, expected: int) -> None:
             f"The disk of {folder} has {in_bytes(free)} free, and the results take at least about "
             f"{in_bytes(expected)}; make room or choose another folder."
         )
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of all files in a folder; 0 where there is none."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def in_bytes(count: float) -> str:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from napari_runet.batch.finding import FoundImage
 from napari_runet.batch.output import Output
+from napari_runet.io.large_source import PulledImage
 from napari_runet.models.card import ModelCard
 from napari_runet.settings import Precision, SegmentationSettings
 
@@ -36,8 +37,8 @@ class How(_Frozen):
     probabilities: bool
     follow_iterations: int = Field(default=0, description="0 where frames do not go on from the frame before.")
     start_sha256: str = Field(default="", description="Of the file of the mask to begin from; empty for none.")
-    level: int = Field(default=0, description="Of OME-Zarr images.")
-    halo: int = Field(default=0, description="Pixels around each block of OME-Zarr images; 0 for other files.")
+    level: int = Field(default=0, description="Of images that are segmented in blocks.")
+    halo: int = Field(default=0, description="Pixels around each block; 0 for what is not segmented in blocks.")
 
     @classmethod
     def of(cls, card: ModelCard, settings: SegmentationSettings, output: Output) -> "How":
@@ -141,6 +142,8 @@ class Job(_Frozen):
         Label image to begin from; None for nothing.
     overwrite
         Do it anew in any case, and replace whatever is there.
+    pulled
+        Of a layer that lies in the process that asks; `image` then only names it.
     """
 
     image: Path
@@ -154,11 +157,22 @@ class Job(_Frozen):
     axes: str = ""
     start: Path | None = None
     overwrite: bool = False
+    pulled: PulledImage | None = None
+
+    @property
+    def found(self) -> FoundImage:
+        """The image."""
+        return FoundImage(self.image, self.name, self.pulled)
+
+    @property
+    def is_in_blocks(self) -> bool:
+        """Whether it is read, segmented and written block by block."""
+        return self.output.is_in_blocks(self.found)
 
     @property
     def files(self) -> list[Path]:
         """All files that it leads to."""
-        return self.output.files(FoundImage(self.image, self.name), self.how.iterations, self.how.model_id)
+        return self.output.files(self.found, self.how.iterations, self.how.model_id)
 
     def is_finished(self, image_sha256: str) -> bool:
         """Whether an image of this content is done already, and its masks are there."""

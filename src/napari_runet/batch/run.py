@@ -11,6 +11,7 @@ from types import TracebackType
 from napari_runet.batch.blocks import HALO
 from napari_runet.batch.finding import Found, FoundImage, find_images
 from napari_runet.batch.output import (
+    OME_TIFF,
     PRIVATE_FOLDER,
     SCRATCH,
     Output,
@@ -25,8 +26,8 @@ from napari_runet.batch.record_file import RecordFile, begun, clear_begun, read_
 from napari_runet.batch.start_masks import find_start_masks
 from napari_runet.batch.summary import write_summary
 from napari_runet.io.images import FileError
+from napari_runet.io.large_source import PulledImage, file_source
 from napari_runet.io.masks import why_not_written
-from napari_runet.io.ome_zarr import is_zarr
 from napari_runet.io.opening import image_shape
 from napari_runet.models.card import ModelCard
 from napari_runet.settings import SegmentationSettings
@@ -65,10 +66,12 @@ class Plan:
         """What the mask of one of the images depends on."""
         if image.name in self.starts:
             return self.how.model_copy(update={"start_sha256": digest_of(self.starts[image.name])})
-        if not is_zarr(image.path):
+        if not self.output.is_in_blocks(image):
             return self.how
-        zarr = {"format": "zarr", "level": self.output.level, "halo": HALO, "rescale": False}
-        return self.how.model_copy(update=zarr)
+        kind = OME_TIFF if self.output.format == OME_TIFF else "zarr"
+        return self.how.model_copy(
+            update={"format": kind, "level": self.output.level, "halo": HALO, "rescale": False}
+        )
 
 
 def plan(
@@ -100,10 +103,36 @@ def plan(
     how = How.of(card, settings, output)
     check_output(found.images, output, how.iterations, how.model_id)
     for image in found.images if settings.follow_time else ():
-        if is_zarr(image.path):
-            raise FileError(f"Time is not followed in OME-Zarr ({image.path}); leave out --follow-time.")
+        if output.is_in_blocks(image):
+            raise FileError(
+                f"Time is not followed in what is segmented block by block ({image.path}); leave out --follow-time."
+            )
     starts = {} if start is None else find_start_masks(start, found.images)
     return Plan(found, output, how, settings, axes.upper(), overwrite, starts)
+
+
+def plan_layer(
+    name: str,
+    make: Callable[[], PulledImage],
+    output: Output,
+    card: ModelCard,
+    settings: SegmentationSettings,
+    *,
+    overwrite: bool = False,
+) -> Plan:
+    """Plan to segment a layer that lies in this process, block by block; else as `plan`.
+
+    Parameters
+    ----------
+    name
+        What its labels are called.
+    make
+        Says what the layer is; it may read some of it.
+    """
+    image = FoundImage(Path(name), name, make())
+    how = How.of(card, settings, output)
+    check_output([image], output, how.iterations, how.model_id)
+    return Plan(Found((image,)), output, how, settings, "", overwrite)
 
 
 @dataclass(slots=True)
@@ -223,6 +252,7 @@ class BatchRun:
             axes=self.plan.axes,
             start=self.plan.starts.get(image.name),
             overwrite=self.plan.overwrite,
+            pulled=image.pulled,
         )
 
     def _sweep(self) -> None:
@@ -241,7 +271,7 @@ class BatchRun:
             if job.known is not None and job.known.is_whole(self._folder):
                 continue
             try:
-                shape, _ = image_shape(job.image, job.output.level)
+                shape = _shape_of(job)
             except FileError:
                 continue
             pixels = 1
@@ -263,3 +293,12 @@ class BatchRun:
             write_summary(self._folder, [entries[name] for name in names])
         except OSError as error:
             raise FileError(why_not_written(self._folder, error)) from error
+
+
+def _shape_of(job: Job) -> tuple[int, ...]:
+    """The shape of what a job reads, by its header."""
+    if job.pulled is not None:
+        return job.pulled.levels[job.output.level].shape
+    if job.is_in_blocks:
+        return file_source(job.image).level(job.output.level).shape
+    return image_shape(job.image)[0]

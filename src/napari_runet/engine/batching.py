@@ -2,13 +2,23 @@
 
 import queue
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from napari_runet.batch.record import Job, Outcome
 from napari_runet.batch.run import BatchRun, Plan, Tally
 from napari_runet.engine.client import EngineClient
-from napari_runet.engine.messages import Cancelled, Event, Failed, FileDone, FileEstimate, FileProgress, WorkerLost
+from napari_runet.engine.messages import (
+    Cancelled,
+    Event,
+    Failed,
+    FileDone,
+    FileEstimate,
+    FileProgress,
+    PixelsWanted,
+    WorkerLost,
+)
 
 Told = Callable[[int, float | Outcome | str], None]
 """Called with the number of a job and the share of it that is done, or what it gave, or why it failed."""
@@ -31,6 +41,8 @@ class WorkerBatch:
         Variables for the worker.
     estimated
         Called with the number of a large image's job and a sentence on what it takes, before it is begun.
+    arrays
+        The levels of the layer that is segmented, where it lies in this process.
     """
 
     def __init__(
@@ -40,7 +52,9 @@ class WorkerBatch:
         told: Told,
         environment: Mapping[str, str] | None = None,
         estimated: Callable[[int, str], None] = lambda number, sentence: None,
+        arrays: Sequence[Any] = (),
     ) -> None:
+        self._arrays = arrays
         self._estimated = estimated
         self._planned, self._folder, self._told = planned, folder, told
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
@@ -99,6 +113,8 @@ class WorkerBatch:
                 self._told(number, event.share)
             elif isinstance(event, FileEstimate):
                 self._estimated(number, event.sentence)
+            elif isinstance(event, PixelsWanted):
+                self._client.give_pixels(event, self._arrays)
             elif isinstance(event, FileDone):
                 run.finish(event.outcome)
                 self._told(number, event.outcome)

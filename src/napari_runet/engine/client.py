@@ -30,6 +30,8 @@ from napari_runet.engine.messages import (
     ModelLoaded,
     ModelMade,
     NewModelRequest,
+    PixelsRequest,
+    PixelsWanted,
     PreviewReady,
     Request,
     SegmentFileRequest,
@@ -44,6 +46,7 @@ from napari_runet.engine.requests import (
     PlaneStart,
     remove_files,
     write_fine_tune_request,
+    write_pixels,
     write_segment_request,
 )
 from napari_runet.images.image_input import Region
@@ -169,6 +172,10 @@ class EngineClient:
         """Segment an image file into mask files with the model in `folder`; returns the request's id."""
         request = SegmentFileRequest(id=uuid.uuid4().hex, folder=str(folder), job=job)
         return self._open_request(request.id, partial(self._send, request))
+
+    def give_pixels(self, wanted: PixelsWanted, arrays: Sequence[Any]) -> None:
+        """Read what a worker wants of a layer, whose levels are `arrays`, on the client's own thread, and send it."""
+        self._enqueue(partial(self._do_if_open, wanted.id, partial(self._read_and_give, wanted, arrays)))
 
     def fine_tune(
         self,
@@ -348,6 +355,18 @@ class EngineClient:
             self._finish(Failed(id=request_id, message=message, detail=traceback.format_exc()))
             return
         self._send(request)
+
+    def _read_and_give(self, wanted: PixelsWanted, arrays: Sequence[Any]) -> None:
+        if self._folder is None:
+            return
+        try:
+            answer = write_pixels(self._folder.path, wanted, arrays)
+        except Exception as error:  # noqa: BLE001 (the array may be anybody's code; told as an event)
+            problem = describe_failure(error, "The layer could not be read")
+            answer = PixelsRequest(id=uuid.uuid4().hex, target=wanted.id, number=wanted.number, problem=problem)
+        with self._lock:
+            if self._process is not None:
+                self._process.send(answer)
 
     def _send(self, request: Request) -> None:
         if not self._start_or_tell():

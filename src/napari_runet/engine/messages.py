@@ -91,6 +91,26 @@ class SegmentFileRequest(Message):
     job: Job
 
 
+class Span(Message):
+    """The part of a dimension that is wanted; one number alone, whose dimension goes away, where `single`."""
+
+    start: int
+    stop: int
+    step: int = 1
+    single: bool = False
+
+
+class PixelsRequest(Message):
+    """The answer to `PixelsWanted` of the request `target`: the pixels, or why they cannot be read."""
+
+    kind: Literal["pixels"] = "pixels"
+    id: str
+    target: str
+    number: int
+    pixels: ArrayFile | None = None
+    problem: str = ""
+
+
 class SampleFile(Message):
     """A corrected plane: `image` (Y, X, C) of any real dtype, `labels` (Y, X) uint8 with 255 where unknown."""
 
@@ -143,7 +163,13 @@ class CancelRequest(Message):
 
 
 Request = Annotated[
-    LoadModelRequest | SegmentRequest | SegmentFileRequest | FineTuneRequest | NewModelRequest | CancelRequest,
+    LoadModelRequest
+    | SegmentRequest
+    | SegmentFileRequest
+    | PixelsRequest
+    | FineTuneRequest
+    | NewModelRequest
+    | CancelRequest,
     Field(discriminator="kind"),
 ]
 
@@ -233,6 +259,16 @@ class FileEstimate(Message):
     kind: Literal["file_estimate"] = "file_estimate"
     id: str
     sentence: str
+
+
+class PixelsWanted(Message):
+    """A part of a level of the layer that is being segmented, which only the client can read."""
+
+    kind: Literal["pixels_wanted"] = "pixels_wanted"
+    id: str
+    number: int
+    level: int
+    part: tuple[Span, ...]
 
 
 class FileDone(Message):
@@ -327,6 +363,7 @@ Event = Annotated[
     | Finished
     | FileProgress
     | FileEstimate
+    | PixelsWanted
     | FileDone
     | FineTuneReport
     | PreviewReady

@@ -1,5 +1,6 @@
 """Writing a request's arrays into the private folder."""
 
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from napari_runet.engine.arrays import remove_file, write_array
 from napari_runet.engine.messages import (
     FineTuneRequest,
     Intensities,
+    PixelsRequest,
+    PixelsWanted,
     PreviewBox,
     RegionBox,
     SampleFile,
@@ -146,6 +149,33 @@ def write_fine_tune_request(
         samples=tuple(files),
         settings=settings,
         preview=box,
+    )
+
+
+def write_pixels(private: Path, wanted: PixelsWanted, arrays: Sequence[Any]) -> PixelsRequest:
+    """Read the part of a layer that a worker wants, and write it to a file of `private`.
+
+    Parameters
+    ----------
+    private
+        Folder of the client.
+    wanted
+        What is wanted.
+    arrays
+        The layer's levels.
+
+    Raises
+    ------
+    OSError
+        When the disk is full.
+    Exception
+        What reading the array raises.
+    """
+    key = tuple(part.start if part.single else slice(part.start, part.stop, part.step) for part in wanted.part)
+    pixels = np.asarray(arrays[wanted.level][key])
+    path = private / f"{wanted.id}-in-pixels-{wanted.number}.npy"
+    return PixelsRequest(
+        id=uuid.uuid4().hex, target=wanted.id, number=wanted.number, pixels=write_array(path, pixels)
     )
 
 

@@ -17,6 +17,8 @@ from napari_runet.engine.messages import (
     IterationDone,
     LoadModelRequest,
     ModelLoaded,
+    PixelsRequest,
+    PixelsWanted,
     Progress,
     RegionBox,
     SegmentRequest,
@@ -52,6 +54,9 @@ class Channel(Protocol):
 
     def stop_if_cancelled(self, request_id: str) -> None:
         """Raise when the client asked to stop this request; call it often."""
+
+    def ask(self, wanted: PixelsWanted) -> PixelsRequest:
+        """Have the client read pixels, and wait for them; from any thread."""
 
 
 class ModelCache:

@@ -2,11 +2,20 @@
 
 import time
 from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from typing import Any
 
-from napari_runet.engine.messages import FileDone, FileEstimate, FileProgress, SegmentFileRequest
+import numpy as np
+import numpy.typing as npt
+
+from napari_runet.engine.arrays import read_array, remove_file
+from napari_runet.engine.messages import FileDone, FileEstimate, FileProgress, PixelsWanted, SegmentFileRequest, Span
 from napari_runet.engine.segmenting import PROGRESS_SECONDS, Channel, ModelCache
 from napari_runet.inference.estimating import estimate_unfinished
 from napari_runet.inference.files import segment_file as do
+from napari_runet.io.images import FileError
+from napari_runet.io.large_source import Key, Pull
 from napari_runet.models.store import ModelError
 
 
@@ -24,10 +33,32 @@ def segment_file(channel: Channel, models: ModelCache, request: SegmentFileReque
         raise ModelError(f"The model {model.card.id!r} was replaced meanwhile; start again.")
     report = _reporter(channel, request.id)
     channel.stop_if_cancelled(request.id)
-    if sentence := estimate_unfinished(request.job, model):
+    pull = _puller(channel, request.id) if request.job.pulled is not None else None
+    if sentence := estimate_unfinished(request.job, model, pull=pull):
         channel.send(FileEstimate(id=request.id, sentence=sentence))
-    outcome = do(request.job, model, report)
+    outcome = do(request.job, model, report, pull=pull)
     channel.send(FileDone(id=request.id, outcome=outcome))
+
+
+def _puller(channel: Channel, request_id: str) -> Pull:
+    """Reads parts of a layer that lies in the client's process; it may be called on several threads."""
+    numbers = count()
+
+    def pull(level: int, key: Key) -> npt.NDArray[Any]:
+        part = tuple(
+            Span(start=each.start, stop=each.stop, step=each.step)
+            if isinstance(each, slice)
+            else Span(start=each, stop=each + 1, single=True)
+            for each in key
+        )
+        answer = channel.ask(PixelsWanted(id=request_id, number=next(numbers), level=level, part=part))
+        if answer.pixels is None:
+            raise FileError(answer.problem)
+        pixels = np.array(read_array(answer.pixels))
+        remove_file(Path(answer.pixels.path))
+        return pixels
+
+    return pull
 
 
 def _reporter(channel: Channel, request_id: str) -> Callable[[float], None]:

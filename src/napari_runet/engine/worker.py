@@ -11,6 +11,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,6 +27,8 @@ from napari_runet.engine.messages import (
     LoadModelRequest,
     ModelMade,
     NewModelRequest,
+    PixelsRequest,
+    PixelsWanted,
     Ready,
     Request,
     SegmentFileRequest,
@@ -34,6 +37,8 @@ from napari_runet.engine.messages import (
 )
 
 NICENESS = 5
+LOOK_SECONDS = 0.2
+"""How often it is looked, while pixels are waited for, whether the request was cancelled."""
 
 Handler = Callable[[Any], None]
 """Carries out requests of one type; sends its events itself, the last one included, and may raise."""
@@ -60,6 +65,7 @@ class RequestChannel:
         self._requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
         self._send_lock = threading.Lock()
         self._cancelled: set[str] = set()
+        self._wanted: dict[tuple[str, int], queue.SimpleQueue[PixelsRequest]] = {}
         threading.Thread(target=self._listen, name="requests", daemon=True).start()
 
     def send(self, event: Event) -> None:
@@ -68,7 +74,7 @@ class RequestChannel:
             write_frame(self._sink, event.model_dump_json().encode())
 
     def next_request(self) -> Request:
-        """Wait for the next request, which is never a `CancelRequest`."""
+        """Wait for the next request, which is never a `CancelRequest` or a `PixelsRequest`."""
         return self._requests.get()
 
     def is_cancelled(self, request_id: str) -> bool:
@@ -80,6 +86,25 @@ class RequestChannel:
         if self.is_cancelled(request_id):
             raise StoppedError(request_id)
 
+    def ask(self, wanted: PixelsWanted) -> PixelsRequest:
+        """Have the client read pixels, and wait for them; from any thread.
+
+        Raises
+        ------
+        StoppedError
+            When the client asked to stop meanwhile.
+        """
+        key, answer = (wanted.id, wanted.number), queue.SimpleQueue[PixelsRequest]()
+        self._wanted[key] = answer
+        try:
+            self.send(wanted)
+            while True:
+                self.stop_if_cancelled(wanted.id)
+                with suppress(queue.Empty):
+                    return answer.get(timeout=LOOK_SECONDS)
+        finally:
+            del self._wanted[key]
+
     def _listen(self) -> None:
         """Read requests until the client closes the stream or dies; then end, whatever is being computed."""
         status = 1
@@ -88,6 +113,9 @@ class RequestChannel:
                 request = request_adapter.validate_json(frame)
                 if isinstance(request, CancelRequest):
                     self._cancelled.add(request.target)
+                elif isinstance(request, PixelsRequest):
+                    if (answer := self._wanted.get((request.target, request.number))) is not None:
+                        answer.put(request)
                 else:
                     self._requests.put(request)
             status = 0

@@ -17,7 +17,7 @@ from napari_runet.images.normalisation import IntensityRange
 from napari_runet.images.thresholding import labels_from
 from napari_runet.inference.fitting import tiles_at_once
 from napari_runet.inference.segmenter import LoadedModel, iterate
-from napari_runet.io.ome_zarr import ZarrArray
+from napari_runet.io.large_source import BlockArray
 from napari_runet.io.ome_zarr_labels import GrowingLabels
 from napari_runet.settings import SegmentationSettings
 
@@ -44,7 +44,7 @@ class BlockTask:
     """
 
     block: Block
-    image: ZarrArray
+    image: BlockArray
     axes: str
     name: str
     intensities: IntensityRange

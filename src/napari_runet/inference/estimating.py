@@ -3,12 +3,13 @@
 import time
 from dataclasses import dataclass
 
-from napari_runet.batch.output import COMPRESSED_MASK, in_bytes
+from napari_runet.batch.block_record import growing_folder
+from napari_runet.batch.output import COMPRESSED_MASK, OME_TIFF, check_room, in_bytes, size_of
 from napari_runet.batch.record import Job
 from napari_runet.inference.blocks import at_once, compute_block, one_thread_each
 from napari_runet.inference.large_images import LargeImage, task_of
 from napari_runet.inference.segmenter import LoadedModel
-from napari_runet.io.ome_zarr import is_zarr
+from napari_runet.io.large_source import Pull
 from napari_runet.io.ome_zarr_labels import GrowingLabels, compressed_size
 
 PYRAMID = 4 / 3
@@ -50,12 +51,12 @@ class Estimate:
         )
 
 
-def estimate(job: Job, model: LoadedModel, processes: int = 1) -> Estimate:
+def estimate(job: Job, model: LoadedModel, processes: int = 1, pull: Pull | None = None) -> Estimate:
     """Segment the block in the middle of the first plane, and tell from it what the image is going to take.
 
     Parameters
     ----------
-    job, model
+    job, model, pull
         As for `segment_large`.
     processes
         How many share the work; 1 for this one alone.
@@ -65,7 +66,7 @@ def estimate(job: Job, model: LoadedModel, processes: int = 1) -> Estimate:
     FileError, ImageError
         When the image cannot be read, or the model cannot read it.
     """
-    large = LargeImage.open(job, model.card)
+    large = LargeImage.open(job, model.card, pull)
     height, width = large.image.plane_shape
     columns = -(-width // large.core)
     number = (height // 2) // large.core * columns + (width // 2) // large.core
@@ -84,15 +85,25 @@ def estimate(job: Job, model: LoadedModel, processes: int = 1) -> Estimate:
     return Estimate(job.image.name, (height, width), large.level, planes, large.block_count, size, seconds)
 
 
-def estimate_unfinished(job: Job, model: LoadedModel, processes: int = 1) -> str:
-    """The sentence on what is to come; empty for files that are no OME-Zarr, and for what is finished or unreadable."""
+def estimate_unfinished(job: Job, model: LoadedModel, processes: int = 1, pull: Pull | None = None) -> str:
+    """The sentence on what is to come; empty for what is not done in blocks, is finished, or cannot be read.
+
+    Raises
+    ------
+    FileError
+        When the disk has no room for the labels.
+    """
     known = job.known
-    if not is_zarr(job.image) or (known is not None and job.is_finished(known.image_sha256)):
+    if not job.is_in_blocks or (known is not None and job.is_finished(known.image_sha256)):
         return ""
     try:
-        return estimate(job, model, processes).sentence()
+        found = estimate(job, model, processes, pull)
     except ValueError:  # told by whoever segments it
         return ""
+    # an OME-TIFF is written beside the labels that it is made of
+    needed = found.size * (2 if job.output.format == OME_TIFF else 1)
+    check_room(job.output.folder, int(needed) - size_of(growing_folder(job.output.folder, job.name)))
+    return found.sentence()
 
 
 def in_time(seconds: float) -> str:

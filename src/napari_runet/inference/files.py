@@ -17,8 +17,8 @@ from napari_runet.inference.large_images import segment_large
 from napari_runet.inference.segmenter import LoadedModel
 from napari_runet.inference.stacks import segment_stack
 from napari_runet.io.images import FileError
+from napari_runet.io.large_source import Pull
 from napari_runet.io.masks import why_not_written
-from napari_runet.io.ome_zarr import is_zarr
 from napari_runet.io.opening import OpenedImage, open_image
 
 Progress = Callable[[float], None]
@@ -29,7 +29,13 @@ def _ignore(share: float) -> None:
     pass
 
 
-def segment_file(job: Job, model: LoadedModel, progress: Progress = _ignore, run: Runner = run_here) -> Outcome:
+def segment_file(
+    job: Job,
+    model: LoadedModel,
+    progress: Progress = _ignore,
+    run: Runner = run_here,
+    pull: Pull | None = None,
+) -> Outcome:
     """Segment one image, unless it is finished: image, model, settings and masks are as they were.
 
     All masks are computed before the first of them is written.
@@ -43,7 +49,9 @@ def segment_file(job: Job, model: LoadedModel, progress: Progress = _ignore, run
     progress
         Called now and then.
     run
-        Who does the blocks of OME-Zarr images.
+        Who does the blocks, where an image is segmented in blocks.
+    pull
+        Reads a layer that lies in another process.
 
     Raises
     ------
@@ -51,8 +59,8 @@ def segment_file(job: Job, model: LoadedModel, progress: Progress = _ignore, run
         When the image cannot be read or segmented, was replaced meanwhile, or its masks cannot be written or would
         replace what is not to be replaced.
     """
-    if is_zarr(job.image):
-        return segment_large(job, model, progress, run)
+    if job.is_in_blocks:
+        return segment_large(job, model, progress, run, pull)
     started = time.perf_counter()
     folder = job.output.folder
     before = _state_of(job.image)

@@ -1,8 +1,9 @@
-"""OME-Zarr images of any size into OME-Zarr labels, block by block, going on where an earlier run ended."""
+"""Images of any size into labels (OME-Zarr or OME-TIFF), block by block, going on where an earlier run ended."""
 
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,25 +11,28 @@ import numpy as np
 from napari_runet.batch.axes_of_files import axes_of_file
 from napari_runet.batch.block_record import BlockRecord, FinishedBlock, checksum_of, growing_folder
 from napari_runet.batch.blocks import LARGEST_CORE, Block, blocks, count_blocks
-from napari_runet.batch.finding import FoundImage
-from napari_runet.batch.output import check_replacing, digest_of, is_out_of_room, name_below
+from napari_runet.batch.output import OME_TIFF, check_replacing, digest_of, is_out_of_room, name_below
 from napari_runet.batch.record import FinishedImage, Job, Outcome
 from napari_runet.batch.record_file import mark_begun
 from napari_runet.batch.thumbnails import SIDE, thumbnail_path, write_thumbnail
 from napari_runet.images.axes import Axes
 from napari_runet.images.image_input import ImageInput
-from napari_runet.images.normalisation import IntensityRange
+from napari_runet.images.normalisation import MEASURED_PIXELS, IntensityRange
 from napari_runet.inference.blocks import BlockTask, Runner, run_here, settings_for_blocks
 from napari_runet.inference.segmenter import LoadedModel
 from napari_runet.inference.viewing import plane_intensities
 from napari_runet.io.images import FileError
+from napari_runet.io.large_source import BlockArray, LargeSource, Pull, PulledSource, file_source
 from napari_runet.io.masks import why_not_written
-from napari_runet.io.ome_zarr import OmeZarr, ZarrArray, content_of, read_ome_zarr, state_of
+from napari_runet.io.ome_tiff_labels import write_ome_tiff
 from napari_runet.io.ome_zarr_labels import GrowingLabels, LabelImage, LabelLevel, with_coarser_levels
 from napari_runet.models.card import ModelCard
 
 MEASURED_WHOLE = 1 << 28
 """Pixels of a plane up to which intensities are measured on itself; above, on a coarser level where there is one."""
+
+READ_SIDE = 512
+"""Rows and columns that are read at a time where a part of a plane cannot be read."""
 
 Progress = Callable[[float], None]
 """Called now and then with the share that is done, in [0, 1]; may raise to stop."""
@@ -40,19 +44,19 @@ def _ignore(share: float) -> None:
 
 @dataclass(frozen=True, slots=True)
 class LargeImage:
-    """An OME-Zarr image as it is going to be segmented.
+    """An image as it is going to be segmented block by block.
 
     Parameters
     ----------
     source, image, level
-        The store; a level of it, as it is read; and its number.
+        What is read; a level of it, with its axes; and its number.
     asked
         Whether it is read by what a person said.
     core, halo
         Pixels of a block's side, and around it.
     """
 
-    source: OmeZarr
+    source: LargeSource
     image: ImageInput
     level: int
     asked: bool
@@ -60,15 +64,15 @@ class LargeImage:
     halo: int
 
     @classmethod
-    def open(cls, job: Job, card: ModelCard) -> "LargeImage":
-        """Read what there is to be known before anything is computed.
+    def open(cls, job: Job, card: ModelCard, pull: Pull | None = None) -> "LargeImage":
+        """Read what there is to be known before anything is computed; `pull` reads layers of another process.
 
         Raises
         ------
         FileError, ImageError
-            When it is no OME-Zarr image that this model can read.
+            When it cannot be read in blocks, or not by this model.
         """
-        source = read_ome_zarr(job.image)
+        source = _source_of(job, pull)
         array = source.array(job.how.level)
         level = source.level(job.how.level)
         axes, asked = axes_of_file(
@@ -78,7 +82,7 @@ class LargeImage:
         return cls(source, image, job.how.level, asked, min(job.how.tile_size, LARGEST_CORE), job.how.halo)
 
     @property
-    def array(self) -> ZarrArray:
+    def array(self) -> BlockArray:
         """The level that is segmented."""
         return self.source.array(self.level)
 
@@ -104,7 +108,14 @@ class LargeImage:
             array = self.source.array(number)
             if array.shape[y] * array.shape[x] <= MEASURED_WHOLE:
                 break
-        return plane_intensities(card, ImageInput(array, self.image.axes, self.image.name), index)
+        image = ImageInput(array, self.image.axes, self.image.name)
+        try:
+            return plane_intensities(card, image, index)
+        except FileError as error:
+            readable = _what_can_be_read(image, index)
+            if readable is None:
+                raise error
+            return plane_intensities(card, readable, ())
 
     def labels(self, job: Job, card: ModelCard) -> LabelImage:
         """What the labels are going to be."""
@@ -154,10 +165,34 @@ def task_of(
     )
 
 
+def _what_can_be_read(image: ImageInput, index: tuple[int, ...]) -> ImageInput | None:
+    """Evenly spaced pixels of those parts of a plane that can be read, as one row; None where there are none."""
+    height, width = image.plane_shape
+    step = max(1, int(np.ceil(np.sqrt(height * width / MEASURED_PIXELS))))
+    found = []
+    for block in blocks((), image.plane_shape, READ_SIDE, 0):
+        with suppress(FileError):  # told by the blocks that need it
+            part = image.plane(index, block.core, step)
+            found.append(part.reshape(1, -1, part.shape[-1]))
+    return ImageInput(np.concatenate(found, axis=1), Axes("YXC"), image.name) if found else None
+
+
+def _source_of(job: Job, pull: Pull | None) -> LargeSource:
+    if job.pulled is None:
+        return file_source(job.image)
+    if pull is None:
+        raise FileError(f"{job.image} lies in another process, so it can only be segmented from there.")
+    return PulledSource(job.image, job.pulled, pull)
+
+
 def segment_large(
-    job: Job, model: LoadedModel, progress: Progress = _ignore, run: Runner = run_here
+    job: Job,
+    model: LoadedModel,
+    progress: Progress = _ignore,
+    run: Runner = run_here,
+    pull: Pull | None = None,
 ) -> Outcome:
-    """Segment an OME-Zarr image, unless it is finished; blocks that an earlier run finished are not done again.
+    """Segment an image in blocks, unless it is finished; blocks that an earlier run finished are not done again.
 
     Parameters
     ----------
@@ -169,6 +204,8 @@ def segment_large(
         Called after each block.
     run
         Who does the blocks.
+    pull
+        Reads a layer that lies in another process.
 
     Raises
     ------
@@ -177,8 +214,8 @@ def segment_large(
         replace what is not to be replaced. What is finished of it stays for the next run.
     """
     started = time.perf_counter()
-    large = LargeImage.open(job, model.card)
-    before, content = state_of(large.source, large.level), content_of(large.source, large.level)
+    large = LargeImage.open(job, model.card, pull)
+    before, content = large.source.state(large.level), large.source.content(large.level)
     folder, [target] = job.output.folder, job.files
     if job.known is not None and job.is_finished(content):
         changed = any(digest_of(folder / name) != digest for name, digest in job.known.files.items())
@@ -186,19 +223,21 @@ def segment_large(
     if not job.overwrite:
         check_replacing([target], job.written, job.unfinished, folder)
     name = name_below(target, folder)
-    store = job.output.zarr_store(FoundImage(job.image, job.name))
     try:
         work = _Work(job, model, large, content)
         work.do(progress, run)
-        if state_of(large.source, large.level) != before:
+        if large.source.state(large.level) != before:
             work.remove()
             raise FileError(f"{job.image} was replaced while it was read; run the same command again.")
         labels = work.labels
         labels.finish(work.described)
         _write_thumbnail(job, large, labels, work.described, model.card)
         mark_begun(folder, job.name, [name])
-        store.parent.mkdir(parents=True, exist_ok=True)
-        labels.publish(store, model.card.id)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if job.output.format == OME_TIFF:
+            write_ome_tiff(target, labels, work.described)
+        else:
+            labels.publish(job.output.zarr_store(job.found), model.card.id)
         work.remove()
     except OSError as error:
         raise FileError(why_not_written(folder, error)) from error
@@ -260,7 +299,7 @@ class _Work:
         for task, end in run(self._tasks(), self._model):
             if isinstance(end, FinishedBlock):
                 self._record.add(end)
-            elif is_out_of_room(end) or not self._job.image.exists():
+            elif is_out_of_room(end) or not (self._job.pulled or self._job.image.exists()):
                 raise end
             else:
                 failed.append((task, end))

@@ -12,7 +12,6 @@ from napari_runet.inference.blocks import Runner, run_here
 from napari_runet.inference.estimating import estimate_unfinished
 from napari_runet.inference.files import segment_file
 from napari_runet.inference.segmenter import LoadedModel, load_model
-from napari_runet.io.ome_zarr import is_zarr
 from napari_runet.settings import DeviceName, SegmentationSettings
 
 if TYPE_CHECKING:
@@ -79,7 +78,8 @@ def segment_files(
     start
         Folder of label images (255 where unknown), called like the images, which these begin from.
     file_format
-        ``"tif"`` or ``"png"``.
+        ``"tif"`` or ``"png"``; ``"ome-zarr"`` or ``"ome-tif"`` to segment TIFF files, too, block by block. OME-Zarr
+        images lead to OME-Zarr, unless ``"ome-tif"`` is asked for.
     all_iterations, probabilities
         Also write the mask of each iteration, and the last one's probabilities; not for OME-Zarr.
     level, into_image
@@ -200,6 +200,6 @@ def _one_by_one(jobs: Sequence[Job], model: LoadedModel, told: Told, run: Runner
 
 def _by_cluster(jobs: Sequence[Job], model: LoadedModel, told: Told, cluster: "Cluster") -> Iterator[End]:
     """Files side by side, and then large images one after the other, each by all workers."""
-    large = [job for job in jobs if is_zarr(job.image)]
+    large = [job for job in jobs if job.is_in_blocks]
     yield from cluster.files(job for job in jobs if job not in large)
     yield from _one_by_one(large, model, told, cluster.run)

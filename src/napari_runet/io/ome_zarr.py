@@ -37,6 +37,20 @@ class Level:
     translation: tuple[float, ...]
 
 
+def level_of(path: Path, levels: tuple[Level, ...], number: int) -> Level:
+    """One of the levels of an image.
+
+    Raises
+    ------
+    FileError
+        When there are fewer.
+    """
+    if not 0 <= number < len(levels):
+        there = "only level 0" if len(levels) == 1 else f"levels 0 to {len(levels) - 1}"
+        raise FileError(f"{path} has {there}, and none with number {number}; choose another by --level.")
+    return levels[number]
+
+
 @dataclass(frozen=True, slots=True)
 class OmeZarr:
     """What an OME-Zarr image says about itself.
@@ -72,14 +86,19 @@ class OmeZarr:
         FileError
             When there are fewer.
         """
-        if not 0 <= number < len(self.levels):
-            there = "only level 0" if len(self.levels) == 1 else f"levels 0 to {len(self.levels) - 1}"
-            raise FileError(f"{self.path} has {there}, and none with number {number}; choose another by --level.")
-        return self.levels[number]
+        return level_of(self.path, self.levels, number)
 
     def array(self, number: int) -> "ZarrArray":
         """The array of a level."""
         return ZarrArray(self.path, self.level(number).path)
+
+    def content(self, number: int) -> str:
+        """See `content_of`."""
+        return content_of(self, number)
+
+    def state(self, number: int) -> str:
+        """See `state_of`."""
+        return state_of(self, number)
 
 
 class ZarrArray:

@@ -99,7 +99,10 @@ class PlainArray(_Pages):
 
     def _read(self, number: int, inside: tuple[int | slice, ...]) -> npt.NDArray[Any]:
         rows = range(self._page_shape[0])[inside[0]]
-        first, count = (rows.start, len(rows)) if isinstance(rows, range) else (rows, 1)
+        picked = rows if isinstance(rows, range) else range(rows, rows + 1)
+        if picked.step > 1:  # row by row: all between the first and the last may be more than the memory holds
+            return np.stack([self._read(number, (at, *inside[1:])) for at in picked])
+        first, count = picked.start, len(picked)
         row = int(np.prod(self._page_shape[1:]))
         start = (number * self._page_shape[0] + first) * row * self.dtype.itemsize
         try:
@@ -160,6 +163,15 @@ def array_of(path: Path, series: tifffile.TiffPageSeries) -> Any:
 
         return zarr.open(series.aszarr(level=0), mode="r")
     return PagedArray(path, series)
+
+
+def block_array_of(path: Path, series: tifffile.TiffPageSeries) -> Any:
+    """The series as an array of which parts are read: rows where it is stored plainly, else tiles or strips."""
+    if series.dataoffset is not None and series.keyframe.is_memmappable:
+        return PlainArray(path, series)
+    import zarr
+
+    return zarr.open(series.aszarr(level=0), mode="r")
 
 
 def pixel_size_of(series: tifffile.TiffPageSeries) -> tuple[tuple[float, float] | None, str | None]:

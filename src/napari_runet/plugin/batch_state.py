@@ -11,6 +11,7 @@ from napari_runet.plugin.session import Notice
 if TYPE_CHECKING:
     from napari_runet.batch.record import FinishedImage
     from napari_runet.models.store import StoredModel
+    from napari_runet.plugin.large_layers import LargeLayer
 
 BatchStage = Literal["idle", "listing", "running", "stopping"]
 RowState = Literal["waiting", "recorded", "running", "done", "skipped", "failed", "corrected"]
@@ -72,6 +73,8 @@ class BatchState:
         What the large image that is being segmented takes.
     notice
         What there is to say.
+    layer
+        The large layer that is segmented, where that is no folder's image.
     """
 
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor()
@@ -92,6 +95,7 @@ class BatchState:
     revision: int = 0
     estimate: str = ""
     notice: Notice = field(default_factory=Notice)
+    layer: Optional["LargeLayer"] = None
 
     @property
     def finished(self) -> int:

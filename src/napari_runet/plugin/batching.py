@@ -12,7 +12,7 @@ from qtpy.QtCore import QObject, Qt, QTimer, Signal  # type: ignore[attr-defined
 from napari_runet.batch.output import Output
 from napari_runet.batch.record import FinishedImage, Outcome
 from napari_runet.batch.record_file import read_entries
-from napari_runet.batch.run import Plan, Tally, plan
+from napari_runet.batch.run import Plan, Tally, plan, plan_layer
 from napari_runet.engine.batching import WorkerBatch
 from napari_runet.plugin.batch_state import Row
 from napari_runet.plugin.session import Notice
@@ -117,10 +117,13 @@ class Batching(QObject):
             probabilities=state.probabilities,
             level=state.level,
         )
-        make = partial(
+        make: Callable[[], Plan] = partial(
             plan, [Path(state.folder.strip()).expanduser().as_posix()], output, model.card, self._session.settings,
             pattern=state.pattern.strip(), axes=state.axes.strip(), overwrite=state.overwrite,
         )  # fmt: skip
+        layer = state.layer
+        if layer is not None and layer.path is None:
+            make = partial(plan_layer, layer.name, layer.describe, output, model.card, self._session.settings)
         self._turn += 1
         state.stage = "listing" if stage == "listing" else "running"
         state.notice, state.estimate = Notice(), ""
@@ -141,8 +144,13 @@ class Batching(QObject):
             planned = make()
             assert model is not None
             self._listed.emit(turn, (planned, _recorded(planned)))
+            layer = self._state.layer
             batch = WorkerBatch(
-                planned, model.folder, partial(self._told.emit, turn), estimated=partial(self._estimated.emit, turn)
+                planned,
+                model.folder,
+                partial(self._told.emit, turn),
+                estimated=partial(self._estimated.emit, turn),
+                arrays=layer.arrays if layer is not None else (),
             )
             if turn != self._turn:  # closed meanwhile
                 return

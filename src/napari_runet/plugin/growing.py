@@ -10,11 +10,14 @@ from napari_runet.batch.block_record import numbers_of_finished
 from napari_runet.batch.blocks import Block, blocks
 from napari_runet.io.images import FileError
 from napari_runet.io.ome_zarr import ZarrArray, read_ome_zarr
-from napari_runet.plugin.opening_zarr import read
+from napari_runet.plugin.opening_labels import labels_on, laid_on
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     from napari.components import ViewerModel
+
+    from napari_runet.models.card import ModelCard
+    from napari_runet.plugin.placing import Placement
 
 COARSE_PIXELS = 1 << 22
 """Of the level that is kept in memory while labels grow; where the finest level has no more, it is the only one."""
@@ -47,6 +50,10 @@ class GrowingLabelsLayer:
         Where the labels grow; it need not be there yet.
     name
         Of the layer.
+    placed
+        Where it lies; as the labels say when None.
+    card
+        Of the model, for the colours of labels whose file does not say them.
 
     Attributes
     ----------
@@ -56,8 +63,16 @@ class GrowingLabelsLayer:
         Whether it shows finished labels.
     """
 
-    def __init__(self, viewer: "ViewerModel", folder: Path, name: str) -> None:
+    def __init__(
+        self,
+        viewer: "ViewerModel",
+        folder: Path,
+        name: str,
+        placed: "Placement | None" = None,
+        card: "ModelCard | None" = None,
+    ) -> None:
         self._viewer, self._folder, self._name = viewer, folder, name
+        self._placed, self._card = placed, card
         self.layer: Labels | None = None
         self.is_finished = False
         self._seen: set[int] = set()
@@ -86,9 +101,7 @@ class GrowingLabelsLayer:
         FileError
             When they cannot be read.
         """
-        ((data, how, _),) = read(labels)
-        how["name"] = self._name
-        finished = Labels(data, **how)
+        finished = Labels(**labels_on(labels, self._placed, self._card) | {"name": self._name})
         finished.editable = False
         self.remove()
         self._viewer.add_layer(finished)
@@ -103,10 +116,11 @@ class GrowingLabelsLayer:
     def _begin(self) -> bool:
         """Add the layer, where there is something to be shown."""
         try:
-            ((_, how, _),) = read(self._folder)
-            self._array = read_ome_zarr(self._folder).array(0)
+            how = labels_on(self._folder, self._placed, self._card)
+            image = read_ome_zarr(self._folder)
         except FileError:  # not there yet
             return False
+        self._array = image.array(0)
         shape, core = self._array.shape, self._array.chunks[-1]
         plane_shape = (shape[-2], shape[-1])
         self._blocks = {block.number: block for block in blocks(shape[:-2], plane_shape, core, 0)}
@@ -116,8 +130,10 @@ class GrowingLabelsLayer:
         if self._step > 1:
             rows, columns = (-(-side // self._step) for side in shape[-2:])
             self._coarse = np.zeros((*shape[:-2], rows, columns), np.uint8)
-            data = [data, self._coarse]
-        self.layer = Labels(data, **{**how, "name": f"{self._name} (growing)", "multiscale": self._step > 1})
+        levels = [laid_on(level, image.axes, self._placed) for level in (data, self._coarse) if level is not None]
+        data = levels if self._step > 1 else levels[0]
+        how |= {"data": data, "name": f"{self._name} (growing)", "multiscale": self._step > 1}
+        self.layer = Labels(**how)
         self.layer.editable = False
         self._viewer.add_layer(self.layer)
         return True

@@ -1,4 +1,4 @@
-"""Images that lie in OME-Zarr: all of a level, block by block into a store, and shown while it grows."""
+"""Large images: all of a level, block by block into a store, and shown while it grows."""
 
 import tempfile
 from pathlib import Path
@@ -8,18 +8,19 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog, QFormLayout, QHBoxLayout, QLineEdit, QPushButton, QWidget
 
 from napari_runet.batch.block_record import growing_folder
+from napari_runet.batch.output import OME_TIFF
 from napari_runet.io.images import FileError
-from napari_runet.io.ome_zarr import OmeZarr, is_zarr, read_ome_zarr
+from napari_runet.io.ome_zarr import is_zarr
 from napari_runet.plugin.batch_state import BatchState
 from napari_runet.plugin.batching import Batching
 from napari_runet.plugin.growing import GrowingLabelsLayer
+from napari_runet.plugin.large_layers import LargeLayer, LargeLayers
 from napari_runet.plugin.segment_section import NOTICE_MARKS
 from napari_runet.plugin.session import Notice
 from napari_runet.plugin.widgets import SPACING, boxed, column, combo_box, fill, small_button, text_label, title_label
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-    from napari.layers import Image
 
     from napari_runet.plugin.session import Session
 
@@ -28,7 +29,7 @@ LOOK_MS = 700
 
 
 class LargeSection(QWidget):
-    """The level, the folder, and a button; hidden for images that do not lie in OME-Zarr.
+    """The level, the folder, the format, and a button; hidden for images that are not large.
 
     Parameters
     ----------
@@ -41,8 +42,9 @@ class LargeSection(QWidget):
         self._viewer, self._session = viewer, session
         self.state = BatchState()
         self.batching = Batching(session, self.state, self)
-        self._store: OmeZarr | None = None
-        self._temporary: dict[Path, tempfile.TemporaryDirectory[str]] = {}
+        self._layers = LargeLayers()
+        self._large: LargeLayer | None = None
+        self._temporary: dict[str, tempfile.TemporaryDirectory[str]] = {}
         self.growing: GrowingLabelsLayer | None = None
         self._timer = QTimer(self)
         self._timer.setInterval(LOOK_MS)
@@ -51,7 +53,10 @@ class LargeSection(QWidget):
         self.level.setToolTip("Which resolution is segmented, all of it.")
         self.output = QLineEdit()
         self.output.setPlaceholderText("a temporary folder")
-        self.output.setToolTip("Where the labels go, as OME-Zarr; what is finished there is not done again.")
+        self.output.setToolTip("Where the labels go; what is finished there is not done again.")
+        self.format = combo_box("format")
+        self.format.setToolTip("What the labels are written as: a folder of chunks, or one file. Both have levels.")
+        fill(self.format, [("OME-Zarr", "ome-zarr"), ("OME-TIFF", OME_TIFF)], "ome-zarr")
         self.choose = small_button("…", "Choose a folder.")
         self.choose.clicked.connect(lambda: self._choose())
         self.button = QPushButton("Segment all of it")
@@ -61,6 +66,7 @@ class LargeSection(QWidget):
         self.status = text_label("large-status")
         self._lay_out()
         session.events.image.connect(self.refresh)
+        session.events.source.connect(self.refresh)
         for event in (self.state.events.revision, self.state.events.stage, self.state.events.notice):
             event.connect(self._tell)
         self.state.events.stage.connect(self._on_stage)
@@ -77,6 +83,7 @@ class LargeSection(QWidget):
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow("Level", self.level)
         form.addRow("Into", boxed(folder))
+        form.addRow("As", self.format)
         layout = column()
         layout.addWidget(title_label("All of a large image"))
         layout.addWidget(boxed(form))
@@ -91,17 +98,20 @@ class LargeSection(QWidget):
         if self.state.stage in ("running", "stopping"):
             self.batching.stop()
             return True
-        store = self._store
-        if store is None or self.state.stage != "idle":
+        large, state = self._large, self.state
+        if large is None or state.stage != "idle":
             return False
-        self.state.folder, self.state.output = str(store.path), str(self._folder(store.path))
-        self.state.level = int(self.level.currentData())
-        name = store.path.name.removesuffix(".zarr").removesuffix(".ome")
+        state.layer, state.level = large, int(self.level.currentData())
+        state.folder, state.output = str(large.path or large.name), str(self._folder(large))
+        state.file_format = str(self.format.currentData())
+        state.axes = large.source.input.axes.order if not is_zarr(Path(state.folder)) else ""
         model = self.batching.model
-        title = f"{name} · {model.card.id if model is not None else ''}"
+        card = model.card if model is not None else None
+        title = f"{large.name} · {card.id if card is not None else ''}"
         if self.growing is not None and not self.growing.is_finished:
             self.growing.remove()
-        self.growing = GrowingLabelsLayer(self._viewer, growing_folder(self.state.output_folder, name), title)
+        folder = growing_folder(state.output_folder, large.name)
+        self.growing = GrowingLabelsLayer(self._viewer, folder, title, large.placement(state.level), card)
         return self.batching.start()
 
     def _choose(self) -> None:
@@ -109,11 +119,12 @@ class LargeSection(QWidget):
         if folder:
             self.output.setText(folder)
 
-    def _folder(self, image: Path) -> Path:
+    def _folder(self, large: LargeLayer) -> Path:
         """Where the labels go; a temporary folder, one for each image, lasts until napari ends."""
         typed = self.output.text().strip()
         if typed:
             return Path(typed).expanduser()
+        image = str(large.path or large.name)
         if image not in self._temporary:
             folder = tempfile.TemporaryDirectory(prefix="napari-runet-large-", ignore_cleanup_errors=True)
             self._temporary[image] = folder
@@ -122,25 +133,19 @@ class LargeSection(QWidget):
     # How it is shown
 
     def refresh(self) -> None:
-        """Show the levels of the image that is chosen, if it lies in OME-Zarr."""
+        """Show the levels of the image that is chosen, if it is large."""
         if self.state.stage in ("running", "stopping"):
             return
-        before, self._store = self._store, _store_of(self._session.image)
-        self.setVisible(self._store is not None)
-        levels = self._store.levels if self._store is not None else ()
-        axes = self._store.axes if self._store is not None else ""
-        entries = []
-        for number, level in enumerate(levels):
-            sizes = [size for letter, size in zip(axes or "Q" * len(level.shape), level.shape, strict=True)
-                     if letter != "C"]  # fmt: skip
-            entries.append((f"{number}:  {' x '.join(map(str, sizes))}", number))
-        if self._store != before:
-            fill(self.level, entries, 0)
+        before, self._large = self._large, self._layers.find(self._session.image, self._session.source)
+        self.setVisible(self._large is not None)
+        if _what(self._large) != _what(before):
+            sizes = self._large.sizes if self._large is not None else []
+            fill(self.level, [(f"{number}:  {size}", number) for number, size in enumerate(sizes)], 0)
             self.state.rows, self.state.estimate, self.state.notice = (), "", Notice()
 
     def _on_stage(self) -> None:
         running = self.state.stage in ("running", "stopping")
-        for widget in (self.level, self.output, self.choose):
+        for widget in (self.level, self.output, self.choose, self.format):
             widget.setEnabled(not running)
         self.button.setText("Cancel" if running else "Segment all of it")
         if running:
@@ -186,12 +191,6 @@ class LargeSection(QWidget):
         self.status.setVisible(bool(parts))
 
 
-def _store_of(image: "Image | None") -> OmeZarr | None:
-    """The OME-Zarr that a layer was opened from."""
-    path = image.source.path if image is not None else None
-    if not path or not is_zarr(Path(path)):
-        return None
-    try:
-        return read_ome_zarr(Path(path))
-    except FileError:  # it says so when it is opened
-        return None
+def _what(large: LargeLayer | None) -> object:
+    """What is shown of a large layer."""
+    return None if large is None else (large.image, large.path, large.shapes, large.axes)
