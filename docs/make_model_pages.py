@@ -31,7 +31,11 @@ FIGURES = {
 
 
 def page(
-    card: ModelCard, figures: dict[str, Any], drawn: list[dict[str, float]], sizes: dict[str, Any]
+    card: ModelCard,
+    figures: dict[str, Any],
+    drawn: list[dict[str, float]],
+    sizes: dict[str, Any],
+    test_time: dict[str, Any],
 ) -> Iterator[str]:
     """The lines of a model's page.
 
@@ -43,6 +47,8 @@ def page(
         Dice on each drawn image, empty where no picture was made.
     sizes
         What benchmarks/pixel_size.py found, empty where it was not run.
+    test_time
+        What benchmarks/test_time.py found, empty where it was not run.
     """
     yield f"# {card.title}"
     yield ""
@@ -52,8 +58,9 @@ def page(
     yield ""
     yield from _about(card)
     yield from _figures(card, figures)
-    if sizes:
-        yield from _pixel_sizes(card, sizes)
+    if test_time.get("sha256") == card.sha256:
+        yield from _test_time(test_time)
+    yield from _pixel_sizes(card, sizes)
     if drawn:
         yield from _pictures(card, drawn)
     yield ""
@@ -81,6 +88,9 @@ def _about(card: ModelCard) -> Iterator[str]:
     for source in card.training_data:
         yield f"| {source.name} | {source.images} | {source.licence} | {source.note} |"
     yield ""
+    if card.open_questions:
+        yield f"**Open questions.** {card.open_questions}"
+        yield ""
     yield f"The weights are under {card.licence}. sha256 `{card.sha256}`, {card.created}."
 
 
@@ -112,18 +122,45 @@ def _value(row: dict[str, Any], figure: str) -> str:
     return f"{row[figure]:.3f}" + (f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else "")
 
 
+def _test_time(found: dict[str, Any]) -> Iterator[str]:
+    yield ""
+    yield "## More iterations, flips and scales"
+    yield ""
+    dice = found["dice_by_iteration"]
+    yield (
+        f"Dice on {found['images']} images of val at iteration 1 to {len(dice)}, of which it was trained for "
+        f"{found['trained_iterations']}: {', '.join(f'{value:.3f}' for value in dice)}."
+    )
+    plain, *options = found["options"]
+    parts = [f"{row['option']} {row['dice'] - plain['dice']:+.4f} for {row['cost']:.1f} times" for row in options]
+    yield (
+        f"Averages at test time, at the last iteration: {', '.join(parts)} the time (`{found['command']}`; "
+        "[standard errors](../table.md))."
+    )
+
+
 def _pixel_sizes(card: ModelCard, sizes: dict[str, Any]) -> Iterator[str]:
     widths = card.structure_width
-    assert widths is not None
     yield ""
     yield "## At other pixel sizes"
     yield ""
     yield (
-        f"The model sees structures best that are about {widths.best:g} pixels wide, and well from {widths.low:g} to "
-        f"{widths.high:g}. Where it estimates that an image's are not, the image is rescaled for it, unless you say "
-        f"not to. Dice on {sizes['images']} images of val, enlarged or reduced, by `{sizes['command']}`:"
+        "No width of structures is kept for this model, and images are segmented at the size that they have."
+        if widths is None
+        else f"The model sees structures best that are about {widths.best:g} pixels wide, and well from "
+        f"{widths.low:g} to {widths.high:g}. Where it estimates that an image's are not, the image is rescaled for "
+        "it, unless you say not to."
     )
+    if not sizes:
+        return
     yield ""
+    yield f"Dice on {sizes['images']} images of val, enlarged or reduced, by `{sizes['command']}`:"
+    yield ""
+    if widths is None:
+        yield "| enlarged | Dice |"
+        yield "|---:|---:|"
+        yield from (f"| {row['factor']:g} | {row['plain']:.3f} |" for row in sizes["rows"])
+        return
     yield "| enlarged | as it is | rescaled | by |"
     yield "|---:|---:|---:|---:|"
     for row in sizes["rows"]:
@@ -182,7 +219,9 @@ def main() -> None:
         drawn = json.loads(kept.read_text()) if kept.exists() else []
         found = DOCS / "results" / f"{name}-pixel-size-val.json"
         sizes = json.loads(found.read_text()) if found.exists() else {}
-        (FOLDER / f"{name}.md").write_text("\n".join(page(card, figures, drawn, sizes)) + "\n")
+        test_time = json.loads((DOCS / "results" / "test-time-val.json").read_text())["models"].get(name, {})
+        lines = page(card, figures, drawn, sizes, test_time)
+        (FOLDER / f"{name}.md").write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,10 @@ def test_the_page_of_a_model_says_what_its_card_says(name):
     drawn = json.loads((DOCS / "models" / f"{name}-drawn.json").read_text())
     found = DOCS / "results" / f"{name}-pixel-size-val.json"
     sizes = json.loads(found.read_text()) if found.exists() else {}
-    assert (DOCS / "models" / f"{name}.md").read_text() == "\n".join(write(card, figures, drawn, sizes)) + "\n"
+    test_time = json.loads((DOCS / "results" / "test-time-val.json").read_text())["models"].get(name, {})
+    assert (DOCS / "models" / f"{name}.md").read_text() == "\n".join(
+        write(card, figures, drawn, sizes, test_time)
+    ) + "\n"
 
 
 def test_the_page_of_the_table_is_drawn_from_its_cells():

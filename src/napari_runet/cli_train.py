@@ -91,16 +91,19 @@ def _recipe_path(name: str) -> Path:
 
 
 def _follow(reports: "Iterator[TrainingReport]", total: int) -> "TrainingReport | None":
-    """Show reports as they come; returns the last."""
+    """Show reports as they come, in a file a line for each validation; returns the last."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     last, dice = None, ""
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("Preparing", total=total)
         for last in reports:
             if last.dice is not None:
                 dice = f", Dice {last.dice[-1]:.3f}"
+                if not console.is_terminal:
+                    typer.echo(f"step {last.training_step} of {total}: loss {last.loss:.3f}{dice}", err=True)
             progress.update(task, completed=last.training_step, description=f"loss {last.loss:.3f}{dice}")
     return last

@@ -45,7 +45,7 @@ def test_card_weights_and_recipe_belong_together(name):
     weights = (folder / "model.safetensors").read_bytes()
     assert hashlib.sha256(weights).hexdigest() == card.sha256
     assert len(weights) < 1.6e6
-    assert card.network.name == "dru-4" and card.training_data and card.limits
+    assert card.network.name == "dru-4" and card.training_data and card.limits and card.open_questions
     network = napari_runet.load_model(name, device="cpu").network
     assert sum(parameter.numel() for parameter in network.parameters()) <= 400_000
 

@@ -144,8 +144,9 @@ def test_a_card_can_be_read(viewer: Any) -> None:
     panel = panel_with(viewer)
     card = panel.session.model.card
     assert card.sentence in card_html(card)
-    unsafe = card.model_copy(update={"limits": "<b>bold</b>", "metrics": {"dice": {"test": 0.123456}}})
-    assert "&lt;b&gt;bold" in card_html(unsafe) and "0.1235" in card_html(unsafe)
+    told = {"limits": "<b>bold</b>", "open_questions": "<i>whose?</i>", "metrics": {"dice": {"test": 0.123456}}}
+    unsafe = card_html(card.model_copy(update=told))
+    assert "&lt;b&gt;bold" in unsafe and "&lt;i&gt;whose?" in unsafe and "0.1235" in unsafe
     dialog = panel.model_section.show_card()
     assert card.title in dialog.text.toPlainText()
     dialog.close()

@@ -4,6 +4,7 @@ import csv
 import errno
 import json
 import shutil
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -69,6 +70,8 @@ def test_resuming_gives_what_an_uninterrupted_run_gives(data, tmp_path):
     assert resumed[-1].loss == whole[-1].loss
     assert resumed[-1].dice == whole[-1].dice
     assert (tmp_path / "parts/model.safetensors").read_bytes() == (tmp_path / "whole/model.safetensors").read_bytes()
+    curves = [read_curves(tmp_path / name, 99) for name in ("parts", "whole")]
+    assert [replace(point, seconds=0) for point in curves[0]] == [replace(point, seconds=0) for point in curves[1]]
 
 
 def test_a_trained_folder_is_a_model_with_curves(data, tmp_path):

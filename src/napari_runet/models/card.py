@@ -118,6 +118,7 @@ class ModelCard(BaseModel):
     training: dict[str, Any] = Field(default={}, description="Recipe, seed, training steps, machine.")
     metrics: dict[str, Any] = Field(default={}, description="Figures and the data they were measured on.")
     limits: str = Field(default="", description="What the model is bad at.")
+    open_questions: str = Field(default="", description="What is not known of the rights to its training data.")
     licence: str = "BSD-3-Clause"
     parent: str | None = Field(default=None, description="sha256 of the model that this one was tuned from.")
     created: str = ""

@@ -37,6 +37,8 @@ def card_html(card: "ModelCard") -> str:
     parts.append(_table(facts))
     if data:
         parts.append(f"<h3>Trained on</h3><ul>{data}</ul>")
+    if card.open_questions:
+        parts.append(f"<h3>Open questions</h3><p>{escape(card.open_questions)}</p>")
     for title, values in (("Figures", card.metrics), ("Training", card.training)):
         if values:
             parts.append(f"<h3>{title}</h3>{_table({escape(str(k)): _value(v) for k, v in values.items()})}")

@@ -50,6 +50,7 @@ def card_of(recipe: Recipe, seed: int, created: str) -> ModelCard:
         structure_width=recipe.structure_width,
         training_data=recipe.training_data,
         limits=recipe.limits,
+        open_questions=recipe.open_questions,
         training={"seed": seed, "recipe": recipe.model_dump(mode="json", exclude={"classes", "training_data"})},
         created=created,
     )
@@ -113,7 +114,6 @@ class _Run:
         self.held_out = held_out
         self.output = output
         self.points = points
-        self.losses: list[float] = []
 
     def reports(self, stop: Callable[[], bool]) -> Iterator[TrainingReport]:
         trainer, checkpoint = self.trainer, self.output / CHECKPOINT_FILE
@@ -123,10 +123,10 @@ class _Run:
             raise not_written(self.output, error) from error
         started, saved = time.monotonic() - trainer.seconds, time.monotonic()
         while not trainer.finished and not stop():
-            self.losses.append(trainer.train_step())
+            trainer.losses.append(loss := trainer.train_step())
             trainer.seconds = time.monotonic() - started
             dice, best = self._validated()
-            report = TrainingReport(trainer.training_step, self.losses[-1], dice, best)
+            report = TrainingReport(trainer.training_step, loss, dice, best)
             if dice is not None or trainer.training_step % STEPS_BETWEEN_POINTS == 0:
                 self._add_point(dice or (), best)
             if time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
@@ -168,8 +168,8 @@ class _Run:
 
     def _add_point(self, dice: tuple[float, ...], best: bool) -> None:
         trainer = self.trainer
-        loss = sum(self.losses) / len(self.losses)
-        self.losses.clear()
+        loss = sum(trainer.losses) / len(trainer.losses)
+        trainer.losses.clear()
         rate = learning_rate_at(trainer.recipe, trainer.training_step - 1)
         self.points.append(CurvePoint(trainer.training_step, loss, rate, trainer.seconds, dice, best))
         try:

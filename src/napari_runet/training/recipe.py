@@ -38,6 +38,7 @@ class Recipe(BaseModel):
     structure_width: StructureWidth | None = None
     training_data: tuple[DataSource, ...] = ()
     limits: str = ""
+    open_questions: str = ""
 
     training_steps: int = Field(gt=0)
     batch_size: int = Field(default=4, gt=0)

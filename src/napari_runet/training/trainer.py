@@ -1,5 +1,6 @@
 """A network in training: one update after another, and the state that it takes to go on exactly."""
 
+import json
 import math
 from typing import Any
 
@@ -76,6 +77,8 @@ class Trainer:
         self.best_dice = -1.0
         self.best_step = 0
         self.seconds = 0.0
+        self.losses: list[float] = []
+        """Since the last row of the curves."""
 
     @property
     def finished(self) -> bool:
@@ -161,6 +164,7 @@ class Trainer:
             "best_dice": repr(self.best_dice),
             "best_step": str(self.best_step),
             "seconds": repr(self.seconds),
+            "losses": json.dumps(self.losses),
         }
 
     def go_on(self, tensors: dict[str, Tensor], numbers: dict[str, str]) -> None:
@@ -197,6 +201,7 @@ class Trainer:
         self.best_dice = float(numbers["best_dice"])
         self.best_step = int(numbers.get("best_step", self.training_step))
         self.seconds = float(numbers["seconds"])
+        self.losses = json.loads(numbers.get("losses", "[]"))
 
 
 def differences(text: str, recipe: Recipe) -> list[str]:
