@@ -1,8 +1,11 @@
 """Recipes: the shipped ones and the table's are valid, and what is wrong in one is said in a sentence."""
 
+from pathlib import Path
+
 import pytest
 
-from napari_runet.models.card import ClassInfo
+from napari_runet.models.card import ClassInfo, NetworkConfig
+from napari_runet.training.augmentation import Augmentation
 from napari_runet.training.recipe import Recipe, RecipeError, read_recipe, table_recipes
 
 
@@ -53,3 +56,12 @@ def test_shipped_recipes_are_valid():
     paths = sorted(shipped_folder().glob("*/recipe.toml"))
     assert [read_recipe(path).id for path in paths] == [path.parent.name for path in paths]
     assert len(paths) >= 3
+
+
+def test_the_page_on_training_shows_a_valid_recipe_and_names_every_key(tmp_path):
+    text = (Path(__file__).parents[2] / "docs" / "training.md").read_text()
+    (tmp_path / "recipe.toml").write_text(text.partition("```toml")[2].partition("```")[0])
+    assert read_recipe(tmp_path / "recipe.toml").network.name == "dru-4"
+    for part in (Recipe, Augmentation, NetworkConfig):
+        missing = [key for key in part.model_fields if f"`{key}`" not in text and f"\n{key} = " not in text]
+        assert not missing, part
