@@ -1,22 +1,25 @@
 """Following time against starting each frame anew: ``python benchmarks/follow_time.py [--seeds 4] [--frames 16]``.
 
 On drawn movies at several speeds (a hand that moves, or a camera that pans and turns over a drawn retina or over drawn
-land): processor seconds a frame, IoU with what was drawn, the IoU of each mask
-with that of the frame before (temporal IoU; that of the truth stands beside it), and flicker, the share of pixels of
-the hand that flip from frame to frame where the truth does not. Each way is the mean over all frames but the first
-of each scene. The last lines say what equal quality costs.
+land), or with ``--images FOLDER`` (of ``images`` and ``masks``) on real frames that are moved by known transforms, as a
+camera that pans and turns over an image would show them: processor seconds a frame, IoU with the truth, the IoU of each
+mask with that of the frame before (temporal IoU; that of the truth stands beside it), and flicker, the share of pixels
+of the structure that flip from frame to frame where the truth does not. Each way is the mean over all frames but the
+first of each scene. The last lines say what equal quality costs.
 """
 
 import argparse
 import time
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
 
 import napari_runet
 from napari_runet.images.drawn import draw_aerial, draw_fundus, draw_moving_hand
+from napari_runet.training.pairs import read_pairs
 
 MODELS = {"hand": "hands", "retina": "retina", "land": "roads"}
 NOISE = 4.0
@@ -36,21 +39,28 @@ def draw(scene: str, seed: int, size: int, frames: int, speed: float) -> tuple[n
     if scene == "hand":
         return draw_moving_hand(seed, size, frames, speed)
     picture, truth = (draw_fundus if scene == "retina" else draw_aerial)(seed, 3 * size)
+    return film(picture, truth, seed, size, frames, speed)
+
+
+def film(
+    picture: np.ndarray, truth: np.ndarray, seed: int, size: int, frames: int, speed: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """What a camera sees that pans and turns over a picture (Y, X, 3); what lies outside of it is its mirror image."""
     rng = np.random.default_rng(seed)
     way, turn = rng.uniform(0, 2 * np.pi), rng.uniform(-0.01, 0.01)
     movie, truths = [], []
     for number in range(frames):
         distance, angle = speed * size / 50 * (number - frames / 2), speed * turn * number
         rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-        centre = np.full(2, 1.5 * size) + distance * np.array([np.sin(way), np.cos(way)])
+        centre = np.array(truth.shape) / 2 + distance * np.array([np.sin(way), np.cos(way)])
         offset = centre - rotation @ np.full(2, size / 2)
         seen = [
-            ndimage.affine_transform(channel.astype(np.float32), rotation, offset, (size, size), order=1)
+            ndimage.affine_transform(channel.astype(np.float32), rotation, offset, (size, size), order=1, mode="mirror")
             for channel in np.moveaxis(picture, -1, 0)
         ]
         frame = np.stack(seen, axis=-1) + rng.normal(0, NOISE, (size, size, 3))
         movie.append(np.clip(frame, 0, 255).astype(np.uint8))
-        truths.append(ndimage.affine_transform(truth, rotation, offset, (size, size), order=0))
+        truths.append(ndimage.affine_transform(truth, rotation, offset, (size, size), order=0, mode="mirror"))
     return np.stack(movie), np.stack(truths)
 
 
@@ -62,8 +72,9 @@ def overlap(one: np.ndarray, other: np.ndarray) -> float:
 def measure(masks: np.ndarray, truth: np.ndarray, seconds: float) -> Figures:
     """Of masks and truth (T, Y, X) bool."""
     pairs = list(zip(pairwise(masks), pairwise(truth), strict=True))
+    size = max(1.0, np.count_nonzero(truth) / len(truth))
     flips = [
-        np.count_nonzero((before ^ now) & ~(true_before ^ true_now)) / max(1, np.count_nonzero(true_now))
+        np.count_nonzero((before ^ now) & ~(true_before ^ true_now)) / size
         for (before, now), (true_before, true_now) in pairs
     ]
     return Figures(
@@ -90,6 +101,7 @@ def run(movie: np.ndarray, truth: np.ndarray, model, *, follow: int, iterations:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scene", choices=MODELS, default="retina")
+    parser.add_argument("--images", type=Path, help="a folder of real images and masks, instead of a drawn scene")
     parser.add_argument("--model", default="", help="by default the one for the scene")
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--frames", type=int, default=16)
@@ -101,13 +113,19 @@ def main() -> None:
     ways = {f"anew, {n}": {"follow": 0, "iterations": n} for n in range(1, whole + 1)}
     ways |= {f"follow, {n}": {"follow": n, "iterations": whole} for n in range(1, whole)}
     size = arguments.size
-    what = f"{arguments.scene}, model {model.card.id}"
+    real = [] if arguments.images is None else read_pairs(arguments.images)
+    real = real[:: max(1, len(real) // arguments.seeds)][: arguments.seeds]
+    what = f"{arguments.images.name if real else arguments.scene}, model {model.card.id}"
     print(f"{arguments.seeds} movies of {arguments.frames} frames of {size} x {size} pixels, {what}")
     for speed in arguments.speeds:
         found: dict[str, list[Figures]] = {name: [] for name in ways}
         own = []
         for seed in range(arguments.seeds):
-            movie, truth = draw(arguments.scene, seed, size, arguments.frames, speed)
+            if real:
+                pair = real[seed]
+                movie, truth = film(np.asarray(pair.image), pair.labels == 1, seed, size, arguments.frames, speed)
+            else:
+                movie, truth = draw(arguments.scene, seed, size, arguments.frames, speed)
             own.append(measure(truth > 0, truth, 0).temporal)
             for name, way in ways.items():
                 found[name].append(run(movie, truth, model, **way))

@@ -1,4 +1,4 @@
-"""A person segments what is in view of an OME-Zarr, then all of it, watches it grow, cancels and goes on."""
+"""A person segments what is in view of an OME-Zarr, then all of it, cancels, goes on, and corrects what came of it."""
 
 import os
 from collections.abc import Callable
@@ -8,18 +8,19 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
-from _canvas import choose, click, picture, window
+from _canvas import choose, click, drag, picture, press, window
+from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
 from napari_runet import segment_files
 from napari_runet.models.store import HOME_VARIABLE
-from napari_runet.plugin import growing
+from napari_runet.plugin import growing, large_layers, plane_correction, squares
 from napari_runet.settings import SegmentationSettings
 from ome_zarr_images import write_image
 
 PATIENCE_MS = 180_000
-PIXELS = np.random.default_rng(0).integers(0, 255, (3, 700, 640), np.uint8)
-BLOCKS = 110
+PIXELS = np.random.default_rng(0).integers(0, 255, (3, 500, 450), np.uint8)
+BLOCKS = 64
 
 
 @pytest.fixture
@@ -33,6 +34,9 @@ def opened(
     """A viewer with an OME-Zarr of two levels, the panel and the small model; what grows is large from 300 on."""
     monkeypatch.setenv(HOME_VARIABLE, str(tiny_models))
     monkeypatch.setattr(growing, "COARSE_PIXELS", 300 * 300)
+    monkeypatch.setattr(large_layers, "COMFORTABLE_PIXELS", 300 * 300)
+    for module in (plane_correction, squares):
+        monkeypatch.setattr(module, "SIDE", 128)
     viewer = make_napari_viewer(show=True)
     window(viewer).resize(1280, 720)
     viewer.open(str(write_image(tmp_path / "slide.ome.zarr", PIXELS, levels=2)), plugin="napari-runet")
@@ -57,7 +61,7 @@ def test_in_view_and_then_all_of_it(opened: tuple[Any, Any], qtbot: Any, tmp_pat
     section = panel.large_section
     panel.scroll_area.ensureWidgetVisible(section)
     assert section.isVisible()
-    assert [section.level.itemText(n) for n in range(2)] == ["0:  700 x 640", "1:  350 x 320"]
+    assert [section.level.itemText(n) for n in range(2)] == ["0:  500 x 450", "1:  250 x 225"]
     section.output.setFocus()
     QTest.keyClicks(section.output, str(tmp_path / "masks"))
     panel.scroll_area.ensureWidgetVisible(section.button)
@@ -65,11 +69,11 @@ def test_in_view_and_then_all_of_it(opened: tuple[Any, Any], qtbot: Any, tmp_pat
     qtbot.waitUntil(lambda: section.growing.layer is not None, timeout=PATIENCE_MS)
     assert section.button.text() == "Cancel"
     layer = section.growing.layer
-    assert layer.multiscale and layer.name == "slide · tiny (growing)" and [*layer.data[1].shape] == [175, 160]
+    assert layer.multiscale and layer.name == "slide · tiny (growing)" and [*layer.data[1].shape] == [250, 225]
     qtbot.waitUntil(lambda: section.growing._coarse.any(), timeout=PATIENCE_MS)
     viewer.dims.set_point(0, 3)
     picture(viewer, str(Path(os.environ.get("NAPARI_RUNET_PICTURES", tmp_path)) / "large-growing.png"))
-    assert f"slide.ome.zarr: 700 x 640 pixels at level 0, {BLOCKS} blocks; the labels take" in section.status.text()
+    assert f"slide.ome.zarr: 500 x 450 pixels at level 0, {BLOCKS} blocks; the labels take" in section.status.text()
     click(section.button)
     qtbot.waitUntil(lambda: section.state.stage == "idle", timeout=PATIENCE_MS)
     grown = len(section.growing._seen)
@@ -87,6 +91,22 @@ def test_in_view_and_then_all_of_it(opened: tuple[Any, Any], qtbot: Any, tmp_pat
     np.testing.assert_array_equal(np.asarray(finished.data[0]), expected)
     assert expected.any()
     picture(viewer, str(Path(os.environ.get("NAPARI_RUNET_PICTURES", tmp_path)) / "large-finished.png"))
+
+    viewer.scene.camera.center, viewer.scene.camera.zoom = image.data_to_world([200, 300]), 12
+    panel.scroll_area.ensureWidgetVisible(panel.correct_section.correct)
+    click(panel.correct_section.correct)
+    correction = panel.session.correction
+    assert correction.source.corner == (128, 256) and not finished.visible
+    np.testing.assert_array_equal(correction.layer.data, expected[128:256, 256:384])
+    np.testing.assert_array_equal(correction.layer.data_to_world([2, 3]), image.data_to_world([130, 259]))
+    QTest.qWait(200)
+    drag(viewer, correction.layer, [(70, 30), (70, 40), (72, 60)])
+    painted = correction.known.counts.added
+    assert painted > 20 and panel.correcting.flush()
+    picture(viewer, str(Path(os.environ.get("NAPARI_RUNET_PICTURES", tmp_path)) / "large-correcting.png"))
+    press(viewer, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    qtbot.waitUntil(lambda: correction.known.counts.added == 0, timeout=PATIENCE_MS)
+    np.testing.assert_array_equal(correction.layer.data, expected[128:256, 256:384])
 
     opening, state = panel.batch_section.opening, panel.batch_section.state
     state.output = str(tmp_path / "masks")

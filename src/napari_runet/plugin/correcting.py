@@ -4,13 +4,16 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
+from qtpy.QtCore import QTimer
 
 from napari_runet.images.image_input import ImageError
 from napari_runet.plugin.image_corrections import ImageCorrections, newest_result, plane_key, source_at
-from napari_runet.plugin.layers import images_in, results_of
+from napari_runet.plugin.large_layers import is_large
+from napari_runet.plugin.layers import LARGE_LABELS, images_in, results_of
 from napari_runet.plugin.plane_correction import PlaneCorrection, correction_of
 from napari_runet.plugin.reviewing import Reviewing
 from napari_runet.plugin.session import Notice
+from napari_runet.plugin.squares import is_square, known_of, square_in_view
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -24,6 +27,11 @@ if TYPE_CHECKING:
     from napari_runet.plugin.reading import Source
     from napari_runet.plugin.result_layers import ResultLayers
     from napari_runet.plugin.session import Session
+
+
+AT_REST_MS = 150
+MOST_SQUARES = 4
+"""Of a large image, so many squares are restored at a time."""
 
 
 class Correcting:
@@ -42,6 +50,9 @@ class Correcting:
         self._images: dict[Image, ImageCorrections] = {}
         self._closed = False
         self.reviewing = Reviewing(viewer, session)
+        self._soon = QTimer()
+        self._soon.setSingleShot(True)
+        self._soon.timeout.connect(self.look)
         for layer in viewer.layers:  # those of a panel that was closed
             correction = correction_of(layer)
             if correction is not None:
@@ -63,9 +74,13 @@ class Correcting:
             results = None  # the mask is of other classes than those that are to be painted now
         try:
             source = results.result.source if results is not None else self._choices.source(image)
+            source = square_in_view(self._viewer, image, source)
         except ImageError as error:
             session.correction_notice = Notice(str(error), "error")
             return None
+        if start is not None and source.corner is not None:
+            y, x = source.corner
+            start = start[y : y + source.input.plane_shape[0], x : x + source.input.plane_shape[1]]
         plane = self.open(image, source, start=start)
         return plane.layer if plane is not None else None
 
@@ -101,9 +116,12 @@ class Correcting:
         ours = self._images.get(image) if image is not None else None
         if image is None or ours is None:
             return False
-        problems, opened = [], None
+        problems, opened, squares = [], None, 0
         for key in [*ours.found, *ours.earlier]:
             try:
+                squares += is_square(key, self._choices.source(image))
+                if squares > MOST_SQUARES:  # each takes time and memory; the next press opens more
+                    break
                 source = source_at(self._viewer, self._choices, image, key)
             except ImageError as error:
                 problems.append(str(error))
@@ -223,7 +241,7 @@ class Correcting:
             return
         ours = self._of(image)
         try:
-            key = plane_key(self._choices.source(image))
+            key = plane_key(square_in_view(self._viewer, image, self._choices.source(image)))
         except ImageError:
             session.correction = None
             return
@@ -232,8 +250,17 @@ class Correcting:
         session.recovered = ours.sentence
         session.corrected += 1
 
+    def look_soon(self) -> None:
+        """Find out which square of a large image is in view, once the view has come to rest."""
+        image, source = self._session.image, self._session.source
+        if image is not None and source is not None and is_large(image, source):
+            self._soon.start(AT_REST_MS)
+
     def has_newer(self, plane: PlaneCorrection) -> bool:
         """Whether there is a prediction that the untouched pixels of a plane do not come from."""
+        if plane.source.corner is not None:
+            known = known_of(self._viewer, plane.image, plane.source)
+            return known is not None and known[1] != plane.based_on
         result = newest_result(self._viewer, self._session.results, plane)
         return result is not None and result.state != "running" and result.run_id != plane.based_on
 
@@ -244,6 +271,7 @@ class Correcting:
     def close(self) -> None:
         """Write what is left to disk; nothing is told from now on."""
         self._closed = True
+        self._soon.stop()
         for ours in self._images.values():
             for plane in ours.planes.values():
                 plane.compare()
@@ -319,6 +347,11 @@ class Correcting:
 
     def _prediction(self, plane: PlaneCorrection) -> "tuple[npt.NDArray[np.uint8], str]":
         """The last iteration of the newest prediction of a plane, and the run's id; nothing where there is none."""
+        if plane.source.corner is not None:
+            known = known_of(self._viewer, plane.image, plane.source)
+            if known is not None and (known[2] is None or self._same_classes(known[2])):
+                return known[0](), known[1]
+            return np.zeros(plane.known.shape, np.uint8), ""
         result = newest_result(self._viewer, self._session.results, plane)
         if result is None or not self._same_classes(result.card):
             return np.zeros(plane.known.shape, np.uint8), ""
@@ -326,7 +359,9 @@ class Correcting:
 
     def _hide_masks(self, results: "ResultLayers | None") -> None:
         """Hide what lies below the correction layer, so that what is erased is seen to go."""
-        for layer in results.all() if results is not None else ():
+        image = self._session.image
+        below = [layer for layer in self._viewer.layers if layer.metadata.get(LARGE_LABELS, (None,))[0] is image]
+        for layer in [*below, *(results.all() if results is not None else ())]:
             layer.visible = False
 
     def _on_found(self, ours: ImageCorrections) -> None:

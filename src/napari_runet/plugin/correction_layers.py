@@ -44,6 +44,8 @@ def plane_name(image: "Image", source: "Source") -> str:
     planes = zip(source.input.axes.plane_axes, source.index, strict=True)
     words = {"T": "frame", "Z": "plane"}
     where = [f"{words[source.input.axes.order[axis]]} {position + 1}" for axis, position in planes]
+    if source.corner is not None:
+        where.append("from row {} and column {}".format(*source.corner))
     return " · ".join([image.name, *where])
 
 

@@ -10,11 +10,13 @@ from napari_runet.batch.block_record import numbers_of_finished
 from napari_runet.batch.blocks import Block, blocks
 from napari_runet.io.images import FileError
 from napari_runet.io.ome_zarr import ZarrArray, read_ome_zarr
+from napari_runet.plugin.layers import LARGE_LABELS
 from napari_runet.plugin.opening_labels import labels_on, laid_on
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     from napari.components import ViewerModel
+    from napari.layers import Image
 
     from napari_runet.models.card import ModelCard
     from napari_runet.plugin.placing import Placement
@@ -54,6 +56,8 @@ class GrowingLabelsLayer:
         Where it lies; as the labels say when None.
     card
         Of the model, for the colours of labels whose file does not say them.
+    image
+        What they are labels of.
 
     Attributes
     ----------
@@ -70,9 +74,10 @@ class GrowingLabelsLayer:
         name: str,
         placed: "Placement | None" = None,
         card: "ModelCard | None" = None,
+        image: "Image | None" = None,
     ) -> None:
         self._viewer, self._folder, self._name = viewer, folder, name
-        self._placed, self._card = placed, card
+        self._placed, self._card, self._image = placed, card, image
         self.layer: Labels | None = None
         self.is_finished = False
         self._seen: set[int] = set()
@@ -103,6 +108,8 @@ class GrowingLabelsLayer:
         """
         finished = Labels(**labels_on(labels, self._placed, self._card) | {"name": self._name})
         finished.editable = False
+        if self._placed is not None:
+            finished.metadata[LARGE_LABELS] = self._image, self._card
         self.remove()
         self._viewer.add_layer(finished)
         self.layer, self.is_finished = finished, True

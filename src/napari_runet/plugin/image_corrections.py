@@ -1,5 +1,6 @@
 """What was corrected in one image: its planes, what its journal kept, and where both meet."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari_runet.images.image_input import ImageError
@@ -7,6 +8,7 @@ from napari_runet.plugin.keeping import Keeper
 from napari_runet.plugin.layers import results_of
 from napari_runet.plugin.plane_correction import plane_index
 from napari_runet.plugin.reading import levels_of, read_layer
+from napari_runet.plugin.squares import square_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -104,13 +106,16 @@ def source_at(viewer: "ViewerModel", choices: "Choices", image: "Image", key: "P
     """
     index, shape = key
     source = choices.source(image)
+    part = square_at(viewer, image, source, key)
+    if part is not None:
+        return part
     level = index[-1] if source.levels > 1 else 0
     position = index[:-1] if source.levels > 1 else index
     if len(position) == len(source.index) and level < source.levels:
         if level != source.level:
             reading = choices.reading(image)
             source = read_layer(image, viewer.dims.point, type(reading)(reading.axes, level))
-        source = type(source)(source.input, position, source.letters, source.level, source.levels, source.factors)
+        source = replace(source, index=position)
         if source.input.plane_shape == shape:
             return source
     raise ImageError(

@@ -111,7 +111,7 @@ class LargeSection(QWidget):
         if self.growing is not None and not self.growing.is_finished:
             self.growing.remove()
         folder = growing_folder(state.output_folder, large.name)
-        self.growing = GrowingLabelsLayer(self._viewer, folder, title, large.placement(state.level), card)
+        self.growing = GrowingLabelsLayer(self._viewer, folder, title, large.placement(state.level), card, large.image)
         return self.batching.start()
 
     def _choose(self) -> None:

@@ -21,6 +21,8 @@ CORRECTION = "napari_runet_correction"
 """Key in a layer's metadata of the `PlaneCorrection` that a person paints on it."""
 SUGGESTED_MODEL = "napari_runet_model"
 """Key in an Image layer's metadata of the id of the model that is made for it."""
+LARGE_LABELS = "napari_runet_large"
+"""Key in a Labels layer's metadata of the image that all of it are labels of, and of the model's card."""
 EARLIER = " (earlier run)"
 CHANGE_COLORS = {1: "#2ec4b6", 2: "#ff6b35"}
 """Added and removed pixels; told apart by people who confuse red and green."""

@@ -184,6 +184,9 @@ class Panel(QWidget):
             event.connect(self._on_layers)
         self._viewer.dims.events.current_step.connect(self._on_dims)
         self._viewer.events.theme.connect(self._take_theme)
+        self._camera = self._viewer.scene.camera.events
+        for event in (self._camera.center, self._camera.zoom):
+            event.connect(self._on_camera)
 
     def _unfollow_viewer(self) -> None:
         if not self._following:
@@ -196,6 +199,8 @@ class Panel(QWidget):
         layers.events.removed.disconnect(self._on_removed)
         self._viewer.dims.events.current_step.disconnect(self._on_dims)
         self._viewer.events.theme.disconnect(self._take_theme)
+        for event in (self._camera.center, self._camera.zoom):
+            event.disconnect(self._on_camera)
 
     def _follow_session(self) -> None:
         events = self.session.events
@@ -210,6 +215,9 @@ class Panel(QWidget):
     def _on_dims(self) -> None:
         self.choices.look_again()
         self.correcting.look()
+
+    def _on_camera(self) -> None:
+        self.correcting.look_soon()
 
     def _on_removed(self, event: "Event") -> None:
         self.segmentation.forget(event.value)

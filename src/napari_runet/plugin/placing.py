@@ -85,7 +85,8 @@ def place(
 def _origin(source: "Source", region: "Region | None") -> npt.NDArray[np.float64]:
     """Data coordinates, in the source's level, of the mask's first pixel."""
     planes = dict(zip(source.input.axes.plane_axes, source.index, strict=True))
-    corner = {"Y": region.y, "X": region.x} if region is not None else {}
+    y, x = source.corner or (0, 0)
+    corner = {"Y": y + region.y, "X": x + region.x} if region is not None else {"Y": y, "X": x}
     return np.array(
         [planes.get(axis, corner.get(letter, 0)) for axis, letter in enumerate(source.letters)], dtype=float
     )

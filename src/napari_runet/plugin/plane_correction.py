@@ -27,10 +27,17 @@ if TYPE_CHECKING:
     Plane = npt.NDArray[np.uint8]
 
 BRUSH_SIZE = 5
+SIDE = 2048
+"""Rows and columns of the squares in which planes are corrected that are too large to be held."""
 
 
 def plane_index(source: "Source") -> tuple[int, ...]:
-    """What a plane's corrections are filed under: its position, and its level where there are several."""
+    """What a plane's corrections are filed under: its position, and its level where there are several.
+
+    Those of a square of a plane are filed under its position, level 0, and which square it is.
+    """
+    if source.corner is not None:
+        return (*source.index, source.level, *(first // SIDE for first in source.corner))
     return (*source.index, source.level) if source.levels > 1 else source.index
 
 
@@ -124,6 +131,7 @@ class PlaneCorrection:
         self.layer = new_layer(self.image, self.source, self._plane, "correction", label_colors(self.card))
         self.layer.metadata[CORRECTION] = self
         self._viewer.add_layer(self.layer)
+        self.layer.bounding_box.visible = self.source.corner is not None  # where it ends is not where the image does
         self.layer.brush_size = BRUSH_SIZE
         self.layer.selected_label = 1
         self.layer.events.paint.connect(self._on_paint)

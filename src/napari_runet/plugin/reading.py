@@ -43,6 +43,8 @@ class Source:
         Which multiscale level, of how many; 0 and 1 for an ordinary image.
     factors
         For each dimension of the layer, how many full-resolution pixels one pixel of this level spans.
+    corner
+        First row and column of a square of the plane, which is then all that `input` holds; None for all of the plane.
     """
 
     input: ImageInput
@@ -51,6 +53,7 @@ class Source:
     level: int
     levels: int
     factors: tuple[float, ...]
+    corner: tuple[int, int] | None = None
 
     @property
     def description(self) -> str:

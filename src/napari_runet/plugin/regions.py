@@ -65,11 +65,12 @@ def _in_view(viewer: "ViewerModel", layer: "Image", source: "Source") -> Region:
     spans = []
     hidden = set(viewer.dims.not_displayed)
     offset = viewer.dims.ndim - layer.ndim
-    for axis, length in _sides(source):
+    for (axis, length), first in zip(_sides(source), source.corner or (0, 0), strict=True):
         if axis + offset in hidden:
             spans.append((0, length))
         else:
-            spans.append((max(0, int(np.floor(low[axis]))), min(length, int(np.ceil(high[axis])) + 1)))
+            start, stop = int(np.floor(low[axis])) - first, int(np.ceil(high[axis])) + 1 - first
+            spans.append((max(0, start), min(length, stop)))
     return _box(spans, "Nothing of the image is in view; move back to it, or segment the whole image.")
 
 
@@ -150,4 +151,5 @@ def _to_plane(
     for axis, shown in zip(source.input.axes.plane_axes, source.index, strict=True):
         if not np.all(np.round(points[:, axis]) == shown):
             return None
-    return points[:, list(source.input.axes.spatial)]
+    plane: npt.NDArray[np.float64] = points[:, list(source.input.axes.spatial)] - np.array(source.corner or (0, 0))
+    return plane
