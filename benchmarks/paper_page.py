@@ -150,6 +150,7 @@ def _test_time_lines(models: dict[str, dict[str, Any]]) -> Iterator[str]:
     iterations = range(1, 1 + max(len(each["dice_by_iteration"]) for each in models.values()))
     yield "| model | images | " + " | ".join(map(str, iterations)) + " |"
     yield "|---|---:|" + "---:|" * len(iterations)
+    yield from (f"| {name} | not run |" + " |" * len(iterations) for name in SETS if name not in models)
     for name, each in models.items():
         yield f"| {name} | {each['images']} | " + " | ".join(f"{v:.3f}" for v in each["dice_by_iteration"]) + " |"
     yield ""
@@ -168,6 +169,7 @@ def _test_time_lines(models: dict[str, dict[str, Any]]) -> Iterator[str]:
     yield ""
     yield "| model | option | Dice | gain | time |"
     yield "|---|---|---:|---:|---:|"
+    yield from (f"| {name} | not run | | | |" for name in SETS if not models.get(name, {}).get("options"))
     for name, each in models.items():
         for row in each["options"]:
             plain = row["option"] == "plain"

@@ -53,15 +53,16 @@ def measured(model: LoadedModel, pair: Pair, **options: Any) -> tuple[list[float
     return [overlap(mask[known], truth[known])["dice"] or 0.0 for mask in masks], seconds
 
 
-def model_results(name: str, folder: Path, images: int) -> dict[str, Any]:
-    """The curve and the options of one model."""
+def model_results(name: str, folder: Path, images: int, averages: bool) -> dict[str, Any]:
+    """The curve and, where `averages` are asked for, the options of one model."""
     model = load_model(name, "cpu", "float32")
     pairs = [pair for pair in read_pairs(folder) if (known_labels(pair) == 1).any()]
     chosen = np.unique(np.linspace(0, len(pairs) - 1, images or len(pairs)).round().astype(int))
+    measured_options = OPTIONS if averages else {}
     curves, dice, seconds = [], {name: [] for name in OPTIONS}, dict.fromkeys(OPTIONS, 0.0)
     for number in chosen:
         curves.append(measured(model, pairs[number], iterations=MAX_ITERATIONS)[0])
-        for option, settings in OPTIONS.items():
+        for option, settings in measured_options.items():
             found, took = measured(model, pairs[number], **settings)
             dice[option].append(found[-1])
             seconds[option] += took
@@ -71,7 +72,7 @@ def model_results(name: str, folder: Path, images: int) -> dict[str, Any]:
         f"{name}, {len(chosen)} images; Dice by iteration: " + " ".join(f"{value:.4f}" for value in curve), flush=True
     )
     rows = []
-    for option in OPTIONS:
+    for option in measured_options:
         gain = np.array(dice[option]) - dice["plain"]
         rows.append(
             {
@@ -131,14 +132,16 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument("--split", default="val")
     parser.add_argument("--models", default="retina,roads,hands")
+    parser.add_argument("--no-averages", action="store_true", help="measure the iterations alone")
     parser.add_argument("--images", type=int, default=12, help="so many of each set, evenly spread; 0 for all")
     options = parser.parse_args()
     content = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"models": {}}
     if options.what == "run":
         torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)))
         for name in options.models.split(","):
-            found = model_results(name, options.data / name / options.split, options.images)
+            found = model_results(name, options.data / name / options.split, options.images, not options.no_averages)
             command = f"python benchmarks/test_time.py run --models {name} --images {options.images}"
+            command += " --no-averages" * options.no_averages
             content["models"][name] = {**found, "command": command, "date": time.strftime("%Y-%m-%d")}
             RESULTS.write_text(json.dumps(content, indent=1) + "\n")
     draw([content["models"][name] for name in COLOURS if name in content["models"]])

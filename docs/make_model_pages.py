@@ -129,13 +129,15 @@ def _test_time(found: dict[str, Any]) -> Iterator[str]:
     dice = found["dice_by_iteration"]
     yield (
         f"Dice on {found['images']} images of val at iteration 1 to {len(dice)}, of which it was trained for "
-        f"{found['trained_iterations']}: {', '.join(f'{value:.3f}' for value in dice)}."
+        f"{found['trained_iterations']}: {', '.join(f'{value:.3f}' for value in dice)} (`{found['command']}`)."
     )
+    if not found["options"]:
+        return
     plain, *options = found["options"]
     parts = [f"{row['option']} {row['dice'] - plain['dice']:+.4f} for {row['cost']:.1f} times" for row in options]
     yield (
-        f"Averages at test time, at the last iteration: {', '.join(parts)} the time (`{found['command']}`; "
-        "[standard errors](../table.md))."
+        f"Averages at test time, at the last iteration: {', '.join(parts)} the time "
+        "([with standard errors](../table.md))."
     )
 
 
