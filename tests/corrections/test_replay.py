@@ -1,8 +1,10 @@
 """Corrections of images that are not open any more, found again for training."""
 
 import numpy as np
+import pytest
 import tifffile
 
+from napari_runet.corrections import image_key, replay
 from napari_runet.corrections.correction_set import CorrectionSet
 from napari_runet.corrections.image_key import ImageKey
 from napari_runet.corrections.journal import Journal
@@ -52,3 +54,17 @@ def test_what_means_something_else_is_open_gone_or_changed_is_left_out(tmp_path)
     skip = {(ImageKey.of(pixels["open"], str(tmp_path / "open.tif")).name, ((), (40, 50)))}
     assert [name for name, _, _ in earlier_corrections(VESSELS, skip, journals)] == ["right"]
     assert earlier_corrections(VESSELS, folder=tmp_path / "nothing") == []
+
+
+def test_squares_of_large_images_come_back_without_the_rest_of_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(image_key, "WHOLE_BYTES", 100)
+    monkeypatch.setattr(replay, "SQUARE", 16)
+    monkeypatch.setattr(replay, "read_image", lambda path: pytest.fail("it was read whole"))
+    eye = np.random.default_rng(2).integers(0, 255, (40, 50, 3), np.uint8)
+    journals = tmp_path / "journals"
+    square = corrected(journals, tmp_path / "eye.tif", eye, (0, 2, 1), (8, 16))
+    ((name, pixels, labels),) = earlier_corrections(VESSELS, folder=journals)
+    assert name == "eye 0 2 1" and np.array_equal(pixels, eye[32:40, 16:32])
+    assert np.array_equal(labels, square.labels)
+    tifffile.imwrite(tmp_path / "eye.tif", eye // 2)
+    assert earlier_corrections(VESSELS, folder=journals) == []

@@ -15,6 +15,11 @@ PAINTED = 1
 """Flag of a pixel that a stroke changed."""
 REVIEWED = 2
 """Flag of a pixel inside a reviewed region."""
+SQUARE = 2048
+"""Rows and columns of the squares in which planes are corrected that are too large to be held.
+
+The index of a square is that of its plane, followed by 0 (the finest level), its row and its column of squares.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_runet.corrections.correction import SQUARE
 from napari_runet.corrections.correction_set import CorrectionSet
 from napari_runet.corrections.image_key import ImageKey
 from napari_runet.corrections.journal import journal_folder
 from napari_runet.corrections.journal_file import SUFFIX, PlaneKey, planes_of
 from napari_runet.corrections.journal_format import JournalError, decode
-from napari_runet.images.image_input import ImageError, ImageInput
-from napari_runet.io.images import FileError, read_image
+from napari_runet.images.axes import Axes
+from napari_runet.images.image_input import ImageError, ImageInput, Region
+from napari_runet.io.images import TIFF_SUFFIXES, FileError, read_image
+from napari_runet.io.large_source import read_large_tiff
+from napari_runet.io.opening import image_shape
 
 MOST_PLANES = 24
 
@@ -52,6 +56,10 @@ class KeptPlane:
         """
         if not self.image.path:
             raise FileError(f"The image of {self.name} came from no file.")
+        path = Path(self.image.path)
+        shape, _ = image_shape(path)
+        if len(self.known.index) > len(shape) - 2:
+            return self._read_square(path)
         pixels = read_image(Path(self.image.path))
         if ImageKey.of(pixels, self.image.path) != self.image:
             raise FileError(f"{self.image.path} has changed since it was corrected.")
@@ -62,6 +70,25 @@ class KeptPlane:
         if len(source.axes.plane_axes) != len(self.known.index) or source.plane_shape != self.known.shape:
             raise FileError(f"{self.image.path} was read along other axes when it was corrected.")
         return source.plane(self.known.index)
+
+    def _read_square(self, path: Path) -> npt.NDArray[Any]:
+        """A square of a plane that is too large to be read whole."""
+        if path.suffix.lower() not in TIFF_SUFFIXES:
+            raise FileError(f"Squares of {path} are learned from while it is open.")
+        file = read_large_tiff(path)
+        array = file.array(0)
+        if ImageKey.of(array, self.image.path) != self.image:
+            raise FileError(f"{path} has changed since it was corrected.")
+        *index, _, row, column = self.known.index
+        square = Region(row * SQUARE, column * SQUARE, *self.known.shape)
+        try:
+            source = ImageInput.from_array(array, axes=Axes(file.axes.replace("S", "C")), name=self.name)
+        except ValueError as error:
+            raise FileError(f"{path} does not say what its dimensions are.") from error
+        pixels = source.plane(index, square)
+        if len(index) != len(source.axes.plane_axes) or pixels.shape[:2] != self.known.shape:
+            raise FileError(f"{path} was read along other axes when it was corrected.")
+        return pixels
 
 
 def kept_planes(folder: Path | None = None) -> Iterator[KeptPlane]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from qtpy.QtCore import QTimer
 
-from napari_runet.corrections.correction import REVIEWED, bounding_box
+from napari_runet.corrections.correction import REVIEWED, SQUARE, bounding_box
 from napari_runet.corrections.correction_set import CorrectionSet
 from napari_runet.plugin.correction_layers import Outline, new_layer, plane_of
 from napari_runet.plugin.layers import CORRECTION, label_colors
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     Plane = npt.NDArray[np.uint8]
 
 BRUSH_SIZE = 5
-SIDE = 2048
-"""Rows and columns of the squares in which planes are corrected that are too large to be held."""
+SIDE = SQUARE
 
 
 def plane_index(source: "Source") -> tuple[int, ...]:
