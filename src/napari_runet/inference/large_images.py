@@ -83,8 +83,9 @@ class LargeImage:
 
     @property
     def array(self) -> BlockArray:
-        """The level that is segmented."""
-        return self.source.array(self.level)
+        """The level that is segmented; the same one for all blocks, so that its file is opened once."""
+        array: BlockArray = self.image.array
+        return array
 
     @property
     def stack(self) -> tuple[int, ...]:

@@ -1,6 +1,7 @@
 """Images of any size, read in blocks and never whole: OME-Zarr, TIFF, and layers that lie in another process."""
 
 import hashlib
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -150,7 +151,8 @@ class TiffArray:
     def _array(self) -> Any:
         with open_series(self._path) as series:
             index = list(series.keyframe.parent.series).index(series)
-        file = tifffile.TiffFile(self._path)  # stays open as long as this array is there
+        file = tifffile.TiffFile(self._path)
+        weakref.finalize(self, file.close)
         return block_array_of(self._path, file.series[index].levels[self._number])
 
     @property
