@@ -131,10 +131,12 @@ def test_several_classes_from_class_ids_to_figures(tmp_path):
             Image.fromarray(image).save(tmp_path / split / "images" / f"{number}.png")
             Image.fromarray(labels).save(tmp_path / split / "labels" / f"{number}.png")
     classes = ", ".join(f'{{ name = "class {k}", color = "#{10 * k:06x}" }}' for k in range(19))
-    recipe = put_recipe(tmp_path, steps=120, every=60)
+    sizes = {"base_channels = 4": "base_channels = 8", "hidden_channels = 8": "hidden_channels = 32"}
+    loss = {"dice_weight = 0.5": "gradient_clip = 5", "learning_rate = 1e-2": "learning_rate = 2e-2"}
+    recipe = put_recipe(tmp_path, steps=120, every=120, **sizes, **loss)
     head, _, tail = recipe.read_text().partition("[augmentation]")
     lines = [f"classes = [{classes}]" if line.startswith("classes") else line for line in head.splitlines()]
-    still = "contrast = 0\nbrightness = 0\ncolour = 0\ngamma = 0\nshading = 0\ngrey = 0\n"
+    still = "contrast = 0\nbrightness = 0\ncolour = 0\ngamma = 0\nshading = 0\ngrey = 0\nblur = 0\nnoise = 0\n"
     recipe.write_text("\n".join(lines) + "\n[augmentation]" + tail + still)
     result = train(recipe, tmp_path, tmp_path / "out")
     assert result.exit_code == 0, result.output
@@ -143,7 +145,7 @@ def test_several_classes_from_class_ids_to_figures(tmp_path):
     measured = run("evaluate", "--model", tmp_path / "out", "--data", tmp_path / "val", "--json", tmp_path / "m.json")
     assert measured.exit_code == 0, measured.output
     row = json.loads((tmp_path / "m.json").read_text())["iterations"][-1]
-    assert row["miou"] > 0.06, "by chance it is 0.03"
+    assert row["miou"] > 0.3, "by chance it is 0.03"
     assert [each["name"] for each in row["classes"]] == [f"class {k}" for k in range(19)]
 
 
