@@ -1,117 +1,44 @@
 """Plays an annotator: how much better does a model get on a new camera, for a few strokes and a minute of CPU?
 
-A model that has not seen the target images is corrected on them with strokes of a brush on its worst mistakes, round
-by round, and scored on other images of the same kind. Printed is quality against painted pixels and seconds, for our
-fine-tuning, for none, for plain fine-tuning on the strokes alone, and for a random forest on multi-scale features.
+A model that has not seen the target images is corrected on them, one image a round: the mistakes of some views are
+painted, at most 200 pixels in all, and those views marked as reviewed. It is scored on other images of the same kind.
+Printed is quality against painted pixels and seconds, for our fine-tuning, for none, for plain fine-tuning on the same
+evidence, and for a random forest on multi-scale features.
 
-    python benchmarks/annotation.py --scenario chase-to-hrf --seeds 3 --json figures.json
+    python benchmarks/annotation.py --scenario chase-to-hrf --seeds 3 --runs runs/annotation/test --json figures.json
 
 Starting and reference models are trained once from a fixed number of training steps and kept by digest (`--cache`).
+Each run of a rival is kept under `--runs`, so that a command that was broken off goes on where it was.
 The data folder is $NAPARI_RUNET_DATA, else ../shared/data. `--tiny` runs everything in a minute to see that it works.
 """
 
 import argparse
-import hashlib
 import json
 import os
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from skimage.feature import multiscale_basic_features
 from sklearn.ensemble import RandomForestClassifier
 
-from napari_runet.corrections.annotator import Annotator
+from annotator_in_view import AnnotatorInView
+from camera_changes import SCENARIOS, dice, middle, pairs_of, trained
 from napari_runet.inference.devices import choose_device
-from napari_runet.inference.segmenter import LoadedModel, load_model, segment
-from napari_runet.models.weights import save_state
-from napari_runet.networks import build
+from napari_runet.inference.segmenter import LoadedModel, segment
 from napari_runet.settings import FineTuningSettings
 from napari_runet.training.correction_loss import CorrectionLoss
 from napari_runet.training.correction_trainer import Tuning
 from napari_runet.training.fine_tuning import fine_tune
-from napari_runet.training.loop import Trainer, card_of
-from napari_runet.training.pairs import Pair, known_labels, read_pairs
-from napari_runet.training.recipe import Recipe
-from napari_runet.training.samples import prepare
-
-DATA = Path(os.environ.get("NAPARI_RUNET_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
-CLASSES = ({"name": "background", "color": "#000000"}, {"name": "foreground", "color": "#ff2fd0"})
-
-
-def other_camera(pair: Pair) -> Pair:
-    """The same picture with other colours and contrast."""
-    pixels = pair.image.astype(np.float32) / 255
-    pixels = 0.3 + 0.5 * pixels[..., [1, 0, 2]] ** 1.5
-    return replace(pair, image=(255 * pixels.clip(0, 1)).astype(np.uint8))
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """A start, and where it is brought: which images, by the start of their names, and how they are changed."""
-
-    folder: str
-    start: tuple[str, ...]
-    target: tuple[str, ...]
-    change: Callable[[Pair], Pair] = lambda pair: pair
-    untrained: bool = False
-
+from napari_runet.training.pairs import Pair, known_labels
 
 RIVALS = ("none", "ours", "plain", "forest")
-SCENARIOS = {
-    "chase-to-hrf": Scenario("retina", ("chase",), ("hrf",)),
-    "hrf-to-chase": Scenario("retina", ("hrf",), ("chase",)),
-    "hgr-to-other-hands": Scenario("hands", ("hgr",), ("rf", "heb")),
-    "roads-other-camera": Scenario("roads", ("",), ("",), other_camera),
-    "new-structure": Scenario("retina", (), ("chase",), untrained=True),
-}
-
-
-def pairs_of(scenario: Scenario, split: str, names: tuple[str, ...], most: int, change: bool) -> list[Pair]:
-    """Up to `most` images of a split; of the roads, one half starts and the other half, changed, is the target."""
-    pairs = [pair for pair in read_pairs(DATA / scenario.folder / split) if pair.name.lower().startswith(names)]
-    if scenario.start == scenario.target:
-        pairs = pairs[1::2] if change else pairs[::2]
-    step = max(1, len(pairs) // most)
-    return [scenario.change(pair) if change else pair for pair in pairs[::step][:most]]
-
-
-def trained(pairs: list[Pair], training_steps: int, cache: Path) -> LoadedModel:
-    """A model trained on dense masks with a fixed recipe, from the cache where it is there."""
-    fixed = {"batch_size": 4, "crop_size": 160, "average_decay": 0.99, "dice_weight": 0.5}
-    steps = {"training_steps": max(1, training_steps), "single_iteration_steps": round(0.7 * training_steps)}
-    # only what is named here and the images decide the digest: code that changes elsewhere trains nothing anew
-    digest = hashlib.sha256(json.dumps({**fixed, **steps, "untrained": training_steps == 0}).encode())
-    for pair in pairs:
-        digest.update(pair.image.tobytes() + known_labels(pair).tobytes())
-    folder = cache / digest.hexdigest()[:24]
-    if not (folder / "card.json").exists():
-        named = {"id": "benchmark", "title": "Benchmark", "sentence": "For a benchmark.", "classes": CLASSES}
-        recipe = Recipe.model_validate({**named, **fixed, **steps})
-        torch.manual_seed(0)
-        card, network = card_of(recipe, 0, ""), build(recipe.network)
-        state = network.state_dict()
-        if training_steps:
-            trainer = Trainer(recipe, card, network, [prepare(pair, card) for pair in pairs], "cpu", 0)
-            for _ in range(training_steps):
-                trainer.train_step()
-            state = trainer.average
-        save_state(folder, card.model_copy(update={"training": {"training_steps": training_steps}}), state)
-    return load_model(folder, "cpu")
-
-
-def dice(answer: Callable[[Pair], np.ndarray], pairs: list[Pair]) -> float:
-    """Mean Dice of the foreground over images."""
-    scores = []
-    for pair in pairs:
-        truth = known_labels(pair)
-        known, found = truth != 255, answer(pair) > 0
-        total = (found & known).sum() + ((truth > 0) & known).sum()
-        scores.append(2 * (found & (truth == 1)).sum() / total if total else np.nan)
-    return float(np.nanmean(scores))
+LEAST_LOST = 0.03
+"""A scenario that loses less is reported beside the mean, not in it."""
 
 
 class Network:
@@ -121,18 +48,31 @@ class Network:
         self.model, self.settings, self.kind = model, settings, kind
 
     def answer(self, pair: Pair) -> np.ndarray:
-        return segment(pair.image, self.model).labels[-1]
+        return segment(pair.image, self.model).labels[-1].astype(np.uint8)
 
-    def learn(self, pairs: list[Pair]) -> None:
+    def learn(self, pairs: list[Pair], looked_at: Pair) -> tuple[bool, str]:
+        """Fine-tune, and decide; returns whether the model is another now, and how that was decided.
+
+        Where the judge cannot tell, the annotator compares both masks on the image that was just corrected.
+        """
         if self.kind == "none":
-            return
+            return False, ""
         plain = self.kind == "plain"
         tuning = Tuning(loss=CorrectionLoss(keep=0.0), anywhere=0, batch_size=8, moves=(1.0,)) if plain else None
         *_, report = fine_tune(self.model, pairs, self.settings, tuning=tuning)
         candidate = report.candidate
-        if candidate is not None and (plain or candidate.figures.better is not False):
-            print(f"  {self.kind}: moved {candidate.figures.moved:g}. {candidate.figures.reason}", flush=True)
-            self.model = LoadedModel(candidate.card, candidate.network().eval(), choose_device("cpu"))
+        if candidate is None:
+            return False, "no candidate"
+        new = Network(LoadedModel(candidate.card, candidate.network().eval(), choose_device("cpu")), self.settings, "")
+        better, how = candidate.figures.better, "judged"
+        if plain:
+            better, how = True, "always taken"
+        elif better is None:
+            better, how = dice(new.answer, [looked_at]) > dice(self.answer, [looked_at]), "seen"
+        if better:
+            self.model = new.model
+        figures = candidate.figures.as_json()
+        return better, f"{how}: {'better' if better else 'not better'} ({figures['before']} to {figures['after']})"
 
 
 class Forest:
@@ -144,88 +84,119 @@ class Forest:
 
     def answer(self, pair: Pair) -> np.ndarray:
         if self.forest is None:
-            return segment(pair.image, self.start).labels[-1]
+            return segment(pair.image, self.start).labels[-1].astype(np.uint8)
         features = _features(pair.image)
         return self.forest.predict(features.reshape(-1, features.shape[-1])).reshape(features.shape[:2])
 
-    def learn(self, pairs: list[Pair]) -> None:
+    def learn(self, pairs: list[Pair], looked_at: Pair) -> tuple[bool, str]:
         values = [_features(pair.image)[pair.labels != 255] for pair in pairs]
         labels = np.concatenate([pair.labels[pair.labels != 255] for pair in pairs])
         if len(np.unique(labels)) > 1:
             self.forest = RandomForestClassifier(50, max_depth=10, max_samples=0.5, n_jobs=1, random_state=self.seed)
             self.forest.fit(np.concatenate(values), labels)
+        return self.forest is not None, "always taken"
 
 
 def _features(image: np.ndarray) -> np.ndarray:
     return multiscale_basic_features(image, channel_axis=-1, sigma_min=1, sigma_max=8)
 
 
-def play(rival: Network | Forest, pool: list[Pair], test: list[Pair], rounds: int, seed: int) -> list[dict[str, float]]:
+def play(rival: Network | Forest, pool: list[Pair], test: list[Pair], rounds: int, seed: int) -> list[dict[str, Any]]:
     """Correct one image of the pool a round, learn, and score on the test images."""
     order = np.random.default_rng(seed).permutation(len(pool))
     known = {int(i): np.full(pool[i].labels.shape, 255, np.uint8) for i in order}
-    rows = [{"round": 0, "painted": 0, "cpu_seconds": 0.0, "dice": dice(rival.answer, test)}]
-    spent = 0.0
+    rows = [{"painted": 0, "reviewed": 0, "cpu_seconds": 0.0, "decided": "", "dice": dice(rival.answer, test)}]
     for number in range(rounds):
         which = int(order[number % len(order)])
         shown = np.where(known[which] != 255, known[which], rival.answer(pool[which]))
-        known[which] = Annotator().correct(shown, known_labels(pool[which]), known[which])
+        done = AnnotatorInView().correct(shown, known_labels(pool[which]), known[which])
+        known[which] = done.labels
         corrected = [replace(pool[i], labels=labels, fov=None) for i, labels in known.items() if (labels != 255).any()]
         begin = time.process_time()
-        rival.learn(corrected)
-        spent += time.process_time() - begin
-        painted = sum(int((labels != 255).sum()) for labels in known.values())
-        rows.append({"round": number + 1, "painted": painted, "cpu_seconds": spent, "dice": dice(rival.answer, test)})
+        learned, decided = rival.learn(corrected, pool[which])
+        spent = time.process_time() - begin
+        score = dice(rival.answer, test) if learned else rows[-1]["dice"]
+        scored = {"cpu_seconds": round(spent, 1), "decided": decided, "dice": score}
+        rows.append({"painted": done.painted, "reviewed": done.reviewed, **scored})
     return rows
 
 
-def run_scenario(name: str, options: argparse.Namespace) -> dict[str, object]:
-    """All rivals and seeds of one scenario."""
+@dataclass(frozen=True)
+class Prepared:
+    """What all rivals of a scenario share; `reference` is the Dice of a network trained on the target."""
+
+    pool: list[Pair]
+    test: list[Pair]
+    original: list[Pair]
+    start: LoadedModel
+    reference: float
+    settings: FineTuningSettings
+
+
+def prepared(name: str, options: argparse.Namespace) -> Prepared:
+    """Images and models of a scenario."""
     scenario = SCENARIOS[name]
-    target = pairs_of(scenario, "train", scenario.target, options.images, change=True)
-    test = pairs_of(scenario, options.split, scenario.target, options.images, change=True)
+    steps = options.training_steps or scenario.training_steps
     sources = [] if scenario.untrained else pairs_of(scenario, "train", scenario.start, 1000, change=False)
-    start = trained(sources, 0 if scenario.untrained else options.training_steps, options.cache)
-    reference = trained(
-        pairs_of(scenario, "train", scenario.target, 1000, change=True), options.training_steps, options.cache
-    )
-    settings = FineTuningSettings(seconds=options.seconds, training_steps=options.round_steps, device="cpu")
+    start = trained(sources, 0 if scenario.untrained else steps, options.cache)
+    reference = trained(pairs_of(scenario, "train", scenario.target, 1000, change=True), steps, options.cache)
+    pool = pairs_of(scenario, "train", scenario.target, options.images, change=True)
+    test = pairs_of(scenario, options.split, scenario.target, options.images, change=True)
     original = [] if scenario.untrained else pairs_of(scenario, options.split, scenario.start, options.images, False)
     if options.crop:
-        target, test, original = ([_middle(pair, options.crop) for pair in part] for part in (target, test, original))
-    result: dict[str, object] = {"reference": dice(Network(reference, settings, "none").answer, test)}
-    for kind in options.rival or RIVALS:
-        runs, forgetting = [], []
-        for seed in range(options.seeds):
-            seeded = settings.model_copy(update={"seed": seed})
-            rival = Forest(start, seed) if kind == "forest" else Network(start, seeded, kind)
-            runs.append(play(rival, target, test, options.rounds, seed))
-            if kind in ("ours", "plain") and original:
-                before = dice(Network(start, settings, "none").answer, original)
-                forgetting.append(dice(rival.answer, original) - before)
-        result[kind] = {"runs": runs, "change_on_original_images": forgetting}
-        _print_row(name, kind, runs, float(result["reference"]), forgetting)  # type: ignore[arg-type]
-    return result
+        pool, test, original = ([middle(pair, options.crop) for pair in part] for part in (pool, test, original))
+    settings = FineTuningSettings(seconds=options.seconds, training_steps=options.round_steps, device="cpu")
+    best = dice(Network(reference, settings, "none").answer, test)
+    return Prepared(pool, test, original, start, best, settings)
 
 
-def _middle(pair: Pair, size: int) -> Pair:
-    y, x = (max(0, (length - size) // 2) for length in pair.labels.shape)
-    part = slice(y, y + size), slice(x, x + size)
-    return Pair(pair.name, pair.image[part], pair.labels[part], None if pair.fov is None else pair.fov[part])
+def run(name: str, kind: str, seed: int, given: Prepared, rounds: int) -> dict[str, Any]:
+    """One run of a rival."""
+    settings = given.settings.model_copy(update={"seed": seed})
+    rival = Forest(given.start, seed) if kind == "forest" else Network(given.start, settings, kind)
+    rows = play(rival, given.pool, given.test, rounds, seed)
+    found = {"scenario": name, "rival": kind, "seed": seed, "reference": given.reference, "rows": rows}
+    if kind in ("ours", "plain") and given.original:
+        before = dice(Network(given.start, settings, "none").answer, given.original)
+        found["change_on_original_images"] = dice(rival.answer, given.original) - before
+    return found
 
 
-def _print_row(
-    name: str, kind: str, runs: list[list[dict[str, float]]], reference: float, forgetting: list[float]
-) -> None:
-    curve = np.mean([[row["dice"] for row in run] for run in runs], axis=0)
-    lost = reference - curve[0]
-    won = f"{(curve[-1] - curve[0]) / lost:6.0%}" if lost >= 0.03 else "     -"
-    print(
-        f"{name:20s} {kind:7s} {'  '.join(f'{value:.3f}' for value in curve)}  of lost {lost:.3f} won back {won}"
-        f"  painted {runs[0][-1]['painted']:.0f}  CPU {np.mean([run[-1]['cpu_seconds'] for run in runs]):.0f} s"
-        + (f"  on its own images {np.mean(forgetting):+.3f}" if forgetting else ""),
-        flush=True,
-    )
+def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Means over seeds for each scenario and rival, and what was won back in the mean over scenarios."""
+    table: dict[str, Any] = {}
+    won: dict[str, list[float]] = {}
+    for name, kind in sorted({(found["scenario"], found["rival"]) for found in runs}):
+        some = [found for found in runs if (found["scenario"], found["rival"]) == (name, kind)]
+        curve = np.mean([[row["dice"] for row in found["rows"]] for found in some], axis=0)
+        lost = some[0]["reference"] - curve[0]
+        changes = [found["change_on_original_images"] for found in some if "change_on_original_images" in found]
+        spent = [row["cpu_seconds"] for found in some for row in found["rows"]]
+        table.setdefault(name, {"reference": some[0]["reference"], "lost": lost})[kind] = {
+            "seeds": len(some),
+            "dice": curve.tolist(),
+            "won_back": (curve[-1] - curve[0]) / lost if lost >= LEAST_LOST else None,
+            "change_on_original_images": float(np.mean(changes)) if changes else None,
+            "most_cpu_seconds_in_a_round": max(spent),
+            "most_painted_in_a_round": max(row["painted"] for found in some for row in found["rows"]),
+        }
+        if lost >= LEAST_LOST and not SCENARIOS[name].untrained:
+            won.setdefault(kind, []).append(table[name][kind]["won_back"])
+    return {"scenarios": table, "won_back": {kind: float(np.mean(values)) for kind, values in won.items()}}
+
+
+def _print(found: dict[str, Any]) -> None:
+    for name, scenario in found["scenarios"].items():
+        print(f"{name}: lost {scenario['lost']:.3f} of {scenario['reference']:.3f}")
+        for kind in (rival for rival in RIVALS if rival in scenario):
+            row = scenario[kind]
+            won, own = row["won_back"], row["change_on_original_images"]
+            print(
+                f"  {kind:7s} {'  '.join(f'{value:.3f}' for value in row['dice'])}"
+                f"  won back {'-' if won is None else f'{won:.0%}'}  own images {'-' if own is None else f'{own:+.3f}'}"
+                f"  a round at most {row['most_painted_in_a_round']} px, {row['most_cpu_seconds_in_a_round']:.0f} CPU s"
+            )
+    print("won back, mean over scenarios:", {kind: f"{value:.0%}" for kind, value in found["won_back"].items()})
 
 
 def main() -> None:
@@ -237,20 +208,38 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=60, help="time to train each round")
     parser.add_argument("--round-steps", type=int, help="training steps each round, instead of a time")
-    parser.add_argument("--training-steps", type=int, default=1000, help="of starting and reference models")
+    parser.add_argument("--training-steps", type=int, help="of starting and reference models, instead of the recipe's")
     parser.add_argument("--images", type=int, default=8, help="at most this many images to correct, and to score on")
     parser.add_argument("--crop", type=int, default=0, help="use only the middle of each image, of this side")
     parser.add_argument("--cache", type=Path, default=Path("runs/annotation"))
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--runs", type=Path, help="folder of finished runs; those in it are not run again")
+    parser.add_argument("--json", type=Path, help="write the table and all runs")
     parser.add_argument("--tiny", action="store_true", help="see that it works")
     options = parser.parse_args()
     if options.tiny:
         options.seeds, options.rounds, options.round_steps = 1, 1, 3
         options.training_steps, options.images, options.crop = 3, 2, 192
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", min(2, os.cpu_count() or 1))))
-    results = {name: run_scenario(name, options) for name in options.scenario or SCENARIOS}
+    done: list[dict[str, Any]] = []
+    given: dict[str, Prepared] = {}
+    # seed by seed, so that what was broken off is a whole table of fewer seeds
+    for seed, name, kind in product(range(options.seeds), options.scenario or SCENARIOS, options.rival or RIVALS):
+        kept = options.runs / f"{name}-{kind}-{seed}.json" if options.runs else None
+        if kept is None or not kept.exists():
+            if name not in given:
+                given[name] = prepared(name, options)
+            found = run(name, kind, seed, given[name], options.rounds)
+            print(json.dumps(found), flush=True)
+            if kept:
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                kept.write_text(json.dumps(found) + "\n", encoding="utf-8")
+        else:
+            found = json.loads(kept.read_text(encoding="utf-8"))
+        done.append(found)
+    table = summary(done)
+    _print(table)
     if options.json:
-        options.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+        options.json.write_text(json.dumps({**table, "runs": done}, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -9,9 +9,9 @@ from napari_runet.inference.segmenter import LoadedModel
 from napari_runet.models.card import ClassInfo, ModelCard
 from napari_runet.networks import build
 from napari_runet.training.correction_loss import CorrectionLoss
-from napari_runet.training.correction_sampler import AnywhereSampler, CorrectionBatch
-from napari_runet.training.correction_trainer import CorrectionTrainer, Tuning
-from napari_runet.training.patches import Patch
+from napari_runet.training.correction_sampler import MILD, AnywhereSampler, CorrectionBatch, CorrectionSampler
+from napari_runet.training.correction_trainer import STROKES_ALONE, CorrectionTrainer, Tuning
+from napari_runet.training.patches import Patch, reviewed
 
 
 def softmax(scores):
@@ -86,3 +86,30 @@ def test_crops_from_anywhere_also_show_places_without_a_label():
     labelled = (batch.labels != 255).flatten(1).any(dim=1)
     assert labelled.any() and not labelled.all()
     assert not (batch.untouched & (batch.labels != 255)).any()
+
+
+def said(wrong, right):
+    """A patch of which so many columns were wrong, and so many right, in the eyes of a person; all foreground."""
+    labels = torch.full((200, 400), 255, dtype=torch.uint8)
+    labels[100, 30 : 30 + wrong] = 1
+    labels[100, 300 : 300 + right] = 1
+    line = torch.zeros(200, 400)
+    line[:, 200:] = 1.0
+    return Patch(torch.zeros(3, 200, 400).half(), labels, labels == 255, torch.stack([1 - line, line]).half())
+
+
+def test_what_was_wrong_is_shown_as_often_as_what_was_right():
+    sampler = CorrectionSampler([said(2, 60)], 32, MILD, torch.Generator().manual_seed(0))
+    batch = sampler.draw(80)
+    of_wrong = [bool((batch.old[i, 1] < 0.5).any()) for i in range(80)]  # the half of the patch that is wrong
+    assert 25 < sum(of_wrong) < 55
+
+
+@pytest.mark.parametrize(("wrong", "right", "alone"), [(10, 30, False), (10, 10, False), (30, 10, True)])
+def test_near_corrections_old_answers_are_held_only_where_nothing_was_reviewed(model, wrong, right, alone):
+    parts = [said(wrong, right)]
+    assert reviewed(parts) is not alone
+    trainer = CorrectionTrainer(model, parts, Tuning(crop_size=32), 0)
+    assert bool(trainer.sampler.draw(8).untouched.any()) is alone
+    assert trainer.anywhere.draw(8).untouched.any()
+    assert trainer.loss.keep == Tuning().loss.keep * (STROKES_ALONE if alone else 1)

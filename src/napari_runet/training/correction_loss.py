@@ -30,7 +30,7 @@ class CorrectionLoss:
     """
 
     alpha: float = 0.4
-    keep: float = 100.0
+    keep: float = 20.0
     doubt_radius: int = 2
     thin: float = 0.0
 

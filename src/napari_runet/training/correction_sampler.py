@@ -59,7 +59,10 @@ class CorrectionBatch:
 
 
 class CorrectionSampler(CropSampler):
-    """Draws crops that each show a corrected pixel, the classes equally often.
+    """Draws crops that each show a pixel of which something was said, the classes equally often.
+
+    Of each class, what the old model has wrong and what it has right are shown equally often: of a reviewed region,
+    most was right before.
 
     Parameters
     ----------
@@ -67,15 +70,26 @@ class CorrectionSampler(CropSampler):
         At least one has a label.
     size
         Rows and columns of a crop.
+    hold
+        Whether the old answers count where nobody said anything; else nothing is `untouched`.
     """
 
-    def __init__(self, patches: list[Patch], size: int, augmentation: Augmentation, generator: torch.Generator) -> None:
+    def __init__(
+        self,
+        patches: list[Patch],
+        size: int,
+        augmentation: Augmentation,
+        generator: torch.Generator,
+        *,
+        hold: bool = True,
+    ) -> None:
+        self.hold = hold
         self.channels = patches[0].image.shape[0]
         # the old answers ride along as further channels, so that one grid moves both
         stacked = [torch.cat([patch.image, patch.old, patch.untouched.half()[None]]) for patch in patches]
         samples = [Sample(str(i), stack, patches[i].labels) for i, stack in enumerate(stacked)]
         super().__init__(samples, size, augmentation, generator)
-        self._points = _points_by_class(patches)
+        self._points = _points_by_kind(patches)
 
     def draw(self, count: int) -> CorrectionBatch:
         """`count` crops."""
@@ -84,7 +98,7 @@ class CorrectionSampler(CropSampler):
         labels = torch.stack([label for _, label in crops])
         images, old, untouched = stack[:, : self.channels], stack[:, self.channels : -1], stack[:, -1] > 0.99
         images = recolour(images, self.augmentation, self.draws)
-        return CorrectionBatch(images, labels, old, untouched & (labels == UNKNOWN))
+        return CorrectionBatch(images, labels, old, untouched & (labels == UNKNOWN) & self.hold)
 
     def _crop(self) -> tuple[Tensor, Tensor]:
         points = self._points[self.draws.below(len(self._points))]
@@ -112,12 +126,14 @@ class AnywhereSampler(CorrectionSampler):
         return self._warp(self.samples[which], self._matrix(), y, x)
 
 
-def _points_by_class(patches: list[Patch]) -> list[Tensor]:
-    """For each labelled class, (n, 3): patch, row and column of its pixels."""
+def _points_by_kind(patches: list[Patch]) -> list[Tensor]:
+    """For each labelled class and whether the old model had it right, (n, 3): patch, row and column of its pixels."""
     points = []
     for number, patch in enumerate(patches):
         places = (patch.labels != UNKNOWN).nonzero()
         classes = patch.labels[places[:, 0], places[:, 1]].long()
-        points.append(torch.cat([torch.full((len(places), 1), number), places, classes[:, None]], dim=1))
+        right = patch.old.argmax(dim=0)[places[:, 0], places[:, 1]] == classes
+        kinds = 2 * classes + right
+        points.append(torch.cat([torch.full((len(places), 1), number), places, kinds[:, None]], dim=1))
     together = torch.cat(points)
-    return [together[together[:, 3] == k, :3] for k in sorted(set(together[:, 3].tolist()))]
+    return [together[together[:, 3] == kind, :3] for kind in sorted(set(together[:, 3].tolist()))]

@@ -15,11 +15,14 @@ from napari_runet.settings import FineTuningSettings
 from napari_runet.training.augmentation import Augmentation
 from napari_runet.training.correction_loss import CorrectionLoss
 from napari_runet.training.correction_sampler import MILD, WIDE, AnywhereSampler, CorrectionBatch, CorrectionSampler
-from napari_runet.training.patches import Patch
+from napari_runet.training.patches import Patch, reviewed
 from napari_runet.training.trainer import TrainingError
 
 YOUNG_STEPS = 500
 """A model that was trained for fewer steps than this is still learning what it is for."""
+
+STROKES_ALONE = 5.0
+"""So much more the old answers weigh where nothing was reviewed: then nobody said how far a correction reaches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +54,10 @@ class Tuning:
     weight_decay: float = 1e-4
     gradient_clip: float = 1.0
     batch_size: int = 4
-    anywhere: int = 4
-    crop_size: int = 96
+    anywhere: int = 3
+    crop_size: int = 128
     through_time: bool = False
-    moves: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0)
+    moves: tuple[float, ...] = (0.5, 1.0)
     average_decay: float = 0.95
     augmentation: Augmentation = MILD
     wide: Augmentation = WIDE
@@ -78,11 +81,10 @@ class Tuning:
                 loss=CorrectionLoss(keep=1.0, thin=thin),
                 learning_rate=2e-3,
                 anywhere=0,
-                crop_size=128,
                 through_time=True,
                 moves=(1.0,),
             )
-        keep = 10 + 90 * (1 - strength) / strength
+        keep = 4 + 16 * (1 - strength) / strength
         return cls(loss=CorrectionLoss(keep=keep, thin=thin))
 
 
@@ -107,6 +109,8 @@ class CorrectionTrainer:
         self.tuning = tuning
         self.iterations = model.card.iterations
         self.device = model.device.name
+        hold = not reviewed(patches)
+        self.loss = replace(tuning.loss, keep=STROKES_ALONE * tuning.loss.keep) if hold else tuning.loss
         # evaluation mode: batch normalisation keeps the statistics it was trained with
         self.network = copy.deepcopy(model.network).eval()
         self.network.requires_grad_(True)
@@ -114,7 +118,11 @@ class CorrectionTrainer:
             self.network.parameters(), lr=tuning.learning_rate, weight_decay=tuning.weight_decay
         )
         self.sampler = CorrectionSampler(
-            patches, tuning.crop_size, tuning.augmentation, torch.Generator().manual_seed(seed)
+            patches,
+            tuning.crop_size,
+            tuning.augmentation,
+            torch.Generator().manual_seed(seed),
+            hold=hold,
         )
         self.anywhere = AnywhereSampler(patches, tuning.crop_size, tuning.wide, self.sampler.draws.generator)
         self.old = model.network
@@ -142,7 +150,7 @@ class CorrectionTrainer:
             if self.tuning.anywhere:
                 batch = batch + self._asked(self.anywhere.draw(self.tuning.anywhere).to(self.device), depth)
             logits = self._logits(batch.images, depth)
-        loss = self.tuning.loss([step.float() for step in logits], batch)
+        loss = self.loss([step.float() for step in logits], batch)
         if not torch.isfinite(loss):
             raise TrainingError(
                 f"The loss is not a number at training step {self.training_step + 1}, so there is no candidate; "

@@ -35,6 +35,8 @@ UNJUDGED_MOVE = 0.5
 """How far the candidate goes from the old weights, where nothing can be judged and the tuning allows it."""
 MOVE_NOISE = 0.002
 """Of two moves the smaller is taken unless it is worse by more than this."""
+MOVE_NOISE_REVIEWED = 0.005
+"""The same of the larger, where regions were reviewed and what is held out shows what the old model had right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +270,8 @@ def moved(old: Mapping[str, Tensor], new: Mapping[str, Tensor], share: float) ->
 def best_move(tallies: Mapping[float, Tally], moves: Sequence[float] = (UNJUDGED_MOVE,)) -> float:
     """The smallest move that is hardly worse than the best of those that agree enough with the old model.
 
-    The smallest of all where none agrees enough; and where there are no tallies, one of `moves`.
+    Where regions were reviewed, the largest such move. The smallest of all where none agrees enough; and where there
+    are no tallies, one of `moves`.
     """
     if not tallies:
         return min(moves, key=lambda move: abs(move - UNJUDGED_MOVE))
@@ -276,6 +279,8 @@ def best_move(tallies: Mapping[float, Tally], moves: Sequence[float] = (UNJUDGED
     if not fitting:
         return min(tallies)
     highest = max(fitting.values())
+    if all(found.reviewed for found in tallies.values()):
+        return max(move for move, dice in fitting.items() if dice >= highest - MOVE_NOISE_REVIEWED)
     return min(move for move, dice in fitting.items() if dice >= highest - MOVE_NOISE)
 
 

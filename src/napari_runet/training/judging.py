@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from napari_runet.images.thresholding import labels_from, quantise
 from napari_runet.models.card import ModelCard
@@ -20,43 +21,54 @@ SURE = 0.9
 LEAST_GAIN = 0.005
 LEAST_AGREEMENT = 0.8
 """A candidate that agrees less with what the old model was sure of is not called better."""
+OUTLINE = 1
+"""A corrected pixel counts as found where its class is found at most so many pixels away."""
 Counts = npt.NDArray[np.int64]
+Plane = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """Pixels of each class, (classes,): found and true, found, and true."""
+    """Pixels of each class, (classes,): found, true, and of both those that have their counterpart.
 
-    both: Counts
+    A found pixel has it where the class is true at most `tolerance` pixels away, a true one where it is found there:
+    nobody who says that a mask is right vouches for its outline to the pixel.
+    """
+
+    hits: Counts
     found: Counts
     true: Counts
 
     @classmethod
-    def of(
-        cls, answer: npt.NDArray[np.uint8], truth: npt.NDArray[np.uint8], where: npt.NDArray[np.bool_], classes: int
-    ) -> "Overlap":
+    def of(cls, answer: Plane, truth: Plane, where: npt.NDArray[np.bool_], classes: int, tolerance: int) -> "Overlap":
         """Of the pixels `where`; all are (h, w)."""
-        answer, truth = answer[where], truth[where]
-        both, found, true = (np.bincount(part, minlength=classes) for part in (truth[answer == truth], answer, truth))
-        return cls(both, found, true)
+        found, true = (np.bincount(part[where], minlength=classes) for part in (answer, truth))
+        near = np.ones((2 * tolerance + 1,) * 2, bool)
+        hits = np.zeros_like(found)
+        for k in np.flatnonzero(found * true):
+            here, there = answer == k, (truth == k) & where
+            hits[k] += np.count_nonzero(there & ndimage.binary_dilation(here, near))
+            hits[k] += np.count_nonzero(here & where & ndimage.binary_dilation(there, near))
+        return cls(hits, found, true)
 
     def __add__(self, other: "Overlap") -> "Overlap":
-        return Overlap(self.both + other.both, self.found + other.found, self.true + other.true)
+        return Overlap(self.hits + other.hits, self.found + other.found, self.true + other.true)
 
     @property
     def dice(self) -> float:
         """Dice coefficient of the foreground; of the background where no foreground is true."""
         part = slice(1, None) if self.true[1:].any() else slice(0, 1)
         total = int(self.found[part].sum() + self.true[part].sum())
-        return 2 * int(self.both[part].sum()) / total if total else 0.0
+        return int(self.hits[part].sum()) / total if total else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
     """How the answers on held-out patches agree with what a person said, and elsewhere with the old model.
 
-    Corrections alone would flatter every candidate: they are mistakes of the old model, so that it has none of them
-    right, and one that answers the opposite everywhere has all of them. Both kinds therefore weigh alike.
+    Where regions were reviewed, what was held out also shows what the old model had right, and is evidence by itself.
+    Strokes alone would flatter every candidate: they are mistakes of the old model, so that it has none of them
+    right, and one that answers the opposite everywhere has all of them. There both kinds weigh alike.
 
     Parameters
     ----------
@@ -64,18 +76,28 @@ class Tally:
         Held-out pixels that a person labelled.
     rest
         Pixels of which nobody said anything and the old model was `SURE`; its answer counts as the truth.
+    confirmed
+        Of the pixels that a person labelled, how many the old model has right.
     """
 
     corrections: Overlap
     rest: Overlap
+    confirmed: int
 
     def __add__(self, other: "Tally") -> "Tally":
-        return Tally(self.corrections + other.corrections, self.rest + other.rest)
+        return Tally(self.corrections + other.corrections, self.rest + other.rest, self.confirmed + other.confirmed)
+
+    @property
+    def reviewed(self) -> bool:
+        """Whether what a person said is evidence by itself: at least half of it confirms the old model."""
+        return 2 * self.confirmed >= int(self.corrections.true.sum())
 
     @property
     def dice(self) -> float:
-        """Mean of the Dice coefficients of both kinds; of the corrections where there is nothing else."""
-        return (self.corrections.dice + self.agreement) / 2 if self.rest.true.any() else self.corrections.dice
+        """Dice coefficient on what a person said; where that is of mistakes only, the mean with `agreement`."""
+        if self.reviewed or not self.rest.true.any():
+            return self.corrections.dice
+        return (self.corrections.dice + self.agreement) / 2
 
     @property
     def agreement(self) -> float:
@@ -94,11 +116,9 @@ def tally(card: ModelCard, network: IterativeNetwork | None, patches: Sequence[P
             answer = _labels(card, probabilities(network, patch.image.float(), card.iterations).numpy())
         labels = patch.labels.numpy()
         sure = patch.untouched.numpy() & (old.max(axis=0) >= SURE)
-        tallies.append(
-            Tally(
-                Overlap.of(answer, labels, labels != UNKNOWN, classes), Overlap.of(answer, old_answer, sure, classes)
-            )
-        )
+        corrections = Overlap.of(answer, labels, labels != UNKNOWN, classes, OUTLINE)
+        rest = Overlap.of(answer, old_answer, sure, classes, 0)
+        tallies.append(Tally(corrections, rest, int((old_answer == labels).sum())))
     return sum(tallies[1:], tallies[0])
 
 
@@ -167,13 +187,16 @@ def judge(before: Tally | None, after: Tally | None, method: Method, moved: floa
             "compare the two masks, or correct more places."
         )
         return Figures(None, None, None, training_steps, seconds, None, "none", reason, moved)
-    better: bool | None = after.dice - before.dice > LEAST_GAIN
+    gain = after.dice - before.dice
+    better = None if abs(gain) <= LEAST_GAIN else gain > 0
     where = "held-out corrections" if method == "held-out" else "strokes set aside in turn"
     reason = (
         f"Dice on {where}: {before.corrections.dice:.3f} before, {after.corrections.dice:.3f} after. "
         f"With what nobody corrected and the old model was sure of, the candidate agrees to {after.agreement:.3f}."
     )
-    if better and after.agreement < LEAST_AGREEMENT:
+    if better is None:
+        reason += " That is too close to tell: compare the two masks."
+    elif better and after.agreement < LEAST_AGREEMENT:
         better = None
         reason += " That is little: compare the two masks."
     return Figures(before.dice, after.dice, better, training_steps, seconds, after.agreement, method, reason, moved)

@@ -1,6 +1,6 @@
 """The parts of images around corrections: all that fine-tuning ever reads of an image."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -154,6 +154,16 @@ class PatchReader:
         if not ask or is_untrained(self.card):  # the latter has no answers worth keeping
             return torch.full((self.card.network.classes, *image.shape[1:]), 1 / self.card.network.classes).half()
         return probabilities(self.network, image, self.card.iterations).half()
+
+
+def reviewed(patches: Sequence[Patch]) -> bool:
+    """Whether at least half of what a person said about the patches confirms the old model.
+
+    That is so where regions were reviewed, which shows how far the corrections reach; strokes are on mistakes alone.
+    """
+    labelled = sum(int((patch.labels != UNKNOWN).sum()) for patch in patches)
+    confirmed = sum(int((patch.old.argmax(dim=0) == patch.labels).sum()) for patch in patches)
+    return 2 * confirmed >= labelled
 
 
 def is_untrained(card: ModelCard) -> bool:
