@@ -14,7 +14,8 @@ from napari_runet import load_model, segment_files
 from napari_runet.batch.block_record import BlockRecord
 from napari_runet.batch.output import Output
 from napari_runet.batch.run import plan
-from napari_runet.inference.cluster import ClusterError, check_versions, connect
+from napari_runet.inference import cluster
+from napari_runet.inference.cluster import ClusterError, check_versions, connect, local_workers
 from napari_runet.inference.many_files import carry_out
 from napari_runet.settings import SegmentationSettings
 from ome_zarr_images import write_image
@@ -114,3 +115,9 @@ def test_no_scheduler_or_another_version_is_a_sentence(model, pictures, monkeypa
     versions["scheduler"] = {"packages": {"distributed": "2024.1.0"}}
     with pytest.raises(ClusterError, match=r"The scheduler of .* has distributed 2024\.1\.0 .* 2026\.8\.0"):
         check_versions({**versions, "workers": {}}, address)
+
+
+def test_one_worker_of_this_machine_has_as_long_to_start_as_several(model, monkeypatch):
+    monkeypatch.setattr(cluster, "CONNECTING", 0.001)
+    with local_workers(1, model) as workers:
+        assert workers.size == 1

@@ -1,5 +1,6 @@
 """Planes too large to be held are corrected square by square, at full resolution."""
 
+import copy
 import tracemalloc
 
 import dask.array as da
@@ -10,7 +11,7 @@ from correcting_helpers import dock, paint, predict
 
 from napari_runet.models.store import HOME_VARIABLE
 from napari_runet.plugin import large_layers, plane_correction, reading, squares
-from napari_runet.plugin.layers import LARGE_LABELS
+from napari_runet.plugin.layers import LARGE_LABELS, LabelsOf
 from napari_runet.plugin.tuning_samples import reader, usable
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (300, 260, 3), np.uint8)
@@ -106,7 +107,8 @@ def test_a_square_begins_as_what_is_known_of_it(journal, small, make_napari_view
     layer = panel.correcting.correct()
     np.testing.assert_array_equal(layer.data, coarse.repeat(2, 0).repeat(2, 1)[64:128, 128:192])
     labels = np.random.default_rng(2).integers(0, 2, (300, 260)).astype(np.uint8)
-    viewer.add_labels([labels, labels[::2, ::2]], multiscale=True, metadata={LARGE_LABELS: (image, card)})
+    viewer.add_labels([labels, labels[::2, ::2]], multiscale=True, metadata={LARGE_LABELS: LabelsOf(image, card)})
+    assert copy.deepcopy(viewer.layers[-1].metadata)[LARGE_LABELS].image is image, "as duplicating a layer does"
     assert panel.correcting.has_newer(panel.session.correction)
     panel.correcting.take_prediction()
     np.testing.assert_array_equal(layer.data, labels[64:128, 128:192])

@@ -180,13 +180,13 @@ def local_workers(count: int, model: LoadedModel, device: DeviceName = "auto") -
         stack.enter_context(here)
         client = stack.enter_context(distributed.Client(here, set_as_default=False))
         program = [sys.executable, "-m", "distributed.cli.dask_worker", here.scheduler_address]
-        options = ["--nthreads", "1", "--memory-limit", "0", "--no-dashboard", "--death-timeout", "30"]
+        options = ["--nthreads", "1", "--memory-limit", "0", "--no-dashboard", "--death-timeout", str(STARTING)]
         for _ in range(count):
             worker = subprocess.Popen(
                 [*program, *options, "--local-directory", folder], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
             )
             stack.callback(_end, worker)
-        _wait_for(client, count, "The workers did not start; look at `napari-runet doctor`.")
+        _wait_for(client, count, STARTING, "The workers did not start; look at `napari-runet doctor`.")
         yield Cluster(client, model, device)
 
 
@@ -216,22 +216,23 @@ def connect(address: str, model: LoadedModel, device: DeviceName = "auto") -> It
             f"There is no scheduler at {address}; start one by `dask scheduler`, or use --workers."
         ) from error
     with client:
-        _wait_for(client, 1, f"The scheduler at {address} has no workers; start some by `dask worker {address}`.")
+        nobody = f"The scheduler at {address} has no workers; start some by `dask worker {address}`."
+        _wait_for(client, 1, CONNECTING, nobody)
         check_versions(client.get_versions(packages=["napari_runet"]), address)
         yield Cluster(client, model, device)
 
 
 CONNECTING = 10
-"""Seconds that a scheduler, and the first worker, is waited for."""
+"""Seconds that a scheduler that runs already, and the first of its workers, is waited for."""
 STARTING = 120
-"""Seconds that all local workers are waited for."""
+"""Seconds that local workers are waited for: each is a Python that imports torch, on a machine that may be busy."""
 
 
-def _wait_for(client: "Client", count: int, sentence: str) -> None:
+def _wait_for(client: "Client", count: int, seconds: float, sentence: str) -> None:
     from distributed import TimeoutError
 
     try:
-        client.wait_for_workers(count, timeout=STARTING if count > 1 else CONNECTING)
+        client.wait_for_workers(count, timeout=seconds)
     except TimeoutError as error:
         raise ClusterError(sentence) from error
 

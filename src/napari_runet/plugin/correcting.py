@@ -9,7 +9,7 @@ from qtpy.QtCore import QTimer
 from napari_runet.images.image_input import ImageError
 from napari_runet.plugin.image_corrections import ImageCorrections, newest_result, plane_key, source_at
 from napari_runet.plugin.large_layers import is_large
-from napari_runet.plugin.layers import LARGE_LABELS, images_in, results_of
+from napari_runet.plugin.layers import images_in, large_labels_of, results_of
 from napari_runet.plugin.plane_correction import PlaneCorrection, correction_of
 from napari_runet.plugin.reviewing import Reviewing
 from napari_runet.plugin.session import Notice
@@ -360,7 +360,7 @@ class Correcting:
     def _hide_masks(self, results: "ResultLayers | None") -> None:
         """Hide what lies below the correction layer, so that what is erased is seen to go."""
         image = self._session.image
-        below = [layer for layer in self._viewer.layers if layer.metadata.get(LARGE_LABELS, (None,))[0] is image]
+        below = [] if image is None else [layer for layer, _ in large_labels_of(self._viewer, image)]
         for layer in [*below, *(results.all() if results is not None else ())]:
             layer.visible = False
 

@@ -10,7 +10,7 @@ from napari_runet.batch.block_record import numbers_of_finished
 from napari_runet.batch.blocks import Block, blocks
 from napari_runet.io.images import FileError
 from napari_runet.io.ome_zarr import ZarrArray, read_ome_zarr
-from napari_runet.plugin.layers import LARGE_LABELS
+from napari_runet.plugin.layers import LARGE_LABELS, LabelsOf
 from napari_runet.plugin.opening_labels import labels_on, laid_on
 
 if TYPE_CHECKING:
@@ -108,8 +108,8 @@ class GrowingLabelsLayer:
         """
         finished = Labels(**labels_on(labels, self._placed, self._card) | {"name": self._name})
         finished.editable = False
-        if self._placed is not None:
-            finished.metadata[LARGE_LABELS] = self._image, self._card
+        if self._placed is not None and self._image is not None:
+            finished.metadata[LARGE_LABELS] = LabelsOf(self._image, self._card)
         self.remove()
         self._viewer.add_layer(finished)
         self.layer, self.is_finished = finished, True

@@ -1,8 +1,9 @@
 """The layers that we add: how they are marked, coloured and found again."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from napari.layers import Image
+from napari.layers import Image, Labels
 from napari.utils.colormaps import DirectLabelColormap
 
 if TYPE_CHECKING:
@@ -22,10 +23,32 @@ CORRECTION = "napari_runet_correction"
 SUGGESTED_MODEL = "napari_runet_model"
 """Key in an Image layer's metadata of the id of the model that is made for it."""
 LARGE_LABELS = "napari_runet_large"
-"""Key in a Labels layer's metadata of the image that all of it are labels of, and of the model's card."""
+"""Key in a Labels layer's metadata of `LabelsOf`, where they are labels of all of a large image."""
 EARLIER = " (earlier run)"
 CHANGE_COLORS = {1: "#2ec4b6", 2: "#ff6b35"}
 """Added and removed pixels; told apart by people who confuse red and green."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelsOf:
+    """Which image labels are of, and the model that made them, where that is known."""
+
+    image: Image
+    card: "ModelCard | None"
+
+    def __deepcopy__(self, memo: object) -> "LabelsOf":
+        """A duplicated layer is of the same image."""
+        return self
+
+
+def large_labels_of(viewer: "ViewerModel", image: Image) -> "list[tuple[Labels, ModelCard | None]]":
+    """The layers with labels of all of an image, the topmost first, and the models that made them."""
+    found = []
+    for layer in reversed(viewer.layers):
+        of = layer.metadata.get(LARGE_LABELS)
+        if isinstance(layer, Labels) and isinstance(of, LabelsOf) and of.image is image:
+            found.append((layer, of.card))
+    return found
 
 
 def without_proxy(viewer: "ViewerModel") -> "ViewerModel":

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from napari_runet.images.image_input import ImageError, ImageInput
 from napari_runet.plugin.large_layers import is_large
-from napari_runet.plugin.layers import LARGE_LABELS, results_of
+from napari_runet.plugin.layers import large_labels_of, results_of
 from napari_runet.plugin.plane_correction import SIDE
 from napari_runet.plugin.reading import Reading, Source, read_layer
 
@@ -139,10 +139,8 @@ def known_of(
     -------
     A function that reads (Y, X) labels, a word for what they are of, and the model that made them; None for nothing.
     """
-    for layer in reversed(viewer.layers):
-        of, card = layer.metadata.get(LARGE_LABELS, (None, None))
-        if of is image:
-            return partial(_of_labels, layer, source), f"all of it: {id(layer)}", card
+    for layer, card in large_labels_of(viewer, image):
+        return partial(_of_labels, layer, source), f"all of it: {id(layer)}", card
     results = results_of(viewer, image)
     if results is None or not len(results.result) or results.result.source.index != source.index:
         return None
