@@ -93,12 +93,12 @@ def train(
     if resume and not checkpoint.exists():
         raise TrainingError(f"There is nothing to resume in {output}: it has no {CHECKPOINT_FILE}.")
     card = card_of(recipe, seed, time.strftime("%Y-%m-%d"))
-    pairs, held_out = (_read(data / split, recipe, tell) for split in ("train", "val"))
-    samples = [prepare(pair, card, outside_fov=recipe.outside_fov) for pair in (*pairs, *drawn_pairs(recipe.drawn))]
     torch.manual_seed(seed)
     network = build(recipe.network)
-    if not resume:
+    if not resume:  # before the data, which may take minutes to read
         card = _begun(network, card, start_from, encoder_weights)
+    pairs, held_out = (_read(data / split, recipe, tell) for split in ("train", "val"))
+    samples = [prepare(pair, card, outside_fov=recipe.outside_fov) for pair in (*pairs, *drawn_pairs(recipe.drawn))]
     trainer = Trainer(recipe, card, network, samples, device, seed)
     if resume:
         read_checkpoint(checkpoint, trainer)
