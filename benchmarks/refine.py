@@ -3,8 +3,11 @@
 A simulated person paints one stroke after another, each along the worst mistake that is left. Compared are
 
     strokes     the strokes alone
-    refine      after each stroke, what two further iterations change because of it (`corrections.spreading`)
-    tune        as refine, and fine-tuning on the image's corrections after each five strokes (`--tune`)
+    refine      after each stroke, what two further iterations change because of it, and what it grows to
+                (`corrections.spreading`); all of it is taken, without a look
+    choose      the same, by a person who looks at what is offered, as the panel asks: it is taken where more of it is
+                right than wrong, else left
+    tune        as choose, and fine-tuning on the image's corrections after each five strokes (`--tune`)
 
 Printed is the mean Dice over images after each stroke, and the strokes that each needs to come as far as the strokes
 alone come with a quarter, a half, three quarters and all of theirs, as a share of those. Besides: of the pixels that
@@ -28,7 +31,7 @@ import torch
 
 from napari_runet.corrections.annotator import Annotator
 from napari_runet.corrections.correction import UNKNOWN
-from napari_runet.corrections.spreading import ITERATIONS, spread, surroundings
+from napari_runet.corrections.spreading import ITERATIONS, grow, spread, surroundings
 from napari_runet.images.image_input import ImageInput, Region
 from napari_runet.images.normalisation import IntensityRange, measure_range
 from napari_runet.images.thresholding import labels_from
@@ -41,7 +44,7 @@ from napari_runet.training.pairs import Pair, known_labels, read_pairs
 
 DATA = Path(os.environ.get("NAPARI_RUNET_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 TASKS = ("retina", "roads", "hands")
-WAYS = ("strokes", "refine", "tune")
+WAYS = ("strokes", "refine", "choose", "tune")
 LEVELS = (0.25, 0.5, 0.75, 1.0)
 TUNE_EACH = 5
 
@@ -72,7 +75,7 @@ class Sitting:
         self.known = np.full(self.truth.shape, UNKNOWN, np.uint8)
         self.painted = self.changed = self.right = 0
         self.seconds: list[float] = []
-        self.base = self.predict()
+        self.own = self.base = self.predict()
 
     def predict(self) -> np.ndarray:
         return np.array(run(self.model, self.pair.image, self.intensities, self.model.card.iterations)[-1])
@@ -87,8 +90,8 @@ class Sitting:
         before, self.known = self.known, annotator.correct(self.shown, self.truth, self.known)
         return before != self.known
 
-    def refine(self, strokes: np.ndarray) -> None:
-        """Take what the strokes change around them."""
+    def refine(self, strokes: np.ndarray, look: bool) -> None:
+        """Take what the strokes change around them; with a look, only where more of it is right than wrong."""
         begin = time.perf_counter()
         box = surroundings(strokes, Region(0, 0, *strokes.shape))
         if box is None:
@@ -101,14 +104,19 @@ class Sitting:
             for pins in (known, unpinned)
         )
         threshold = self.model.card.threshold
-        self.base[:, *box.slices] = spread(
-            base, moved, unmoved, pinned=known, strokes=here, threshold=threshold
-        )
+        said = {"pinned": known, "strokes": here, "threshold": threshold}
+        found = spread(base, moved, unmoved, **said)
+        found = grow(found, base, self.own[:, *box.slices], **said)
         self.seconds.append(time.perf_counter() - begin)
-        truth = self.truth[box.slices]
-        changed = (self.shown[box.slices] != before) & (truth != UNKNOWN)
-        self.changed += int(changed.sum())
-        self.right += int((self.shown[box.slices] == truth)[changed].sum())
+        truth, offered = self.truth[box.slices], np.where(known != UNKNOWN, known, labels_from(found, threshold))
+        changed = (offered != before) & (truth != UNKNOWN)
+        right, wrong = int((offered == truth)[changed].sum()), int((offered != truth)[changed].sum())
+        if look and right <= wrong:
+            return
+        self.base = self.base.copy()
+        self.base[:, *box.slices] = found
+        self.changed += right + wrong
+        self.right += right
 
     def tune(self, seed: int) -> None:
         """Fine-tune on the corrections of this image, and predict what nobody set anew."""
@@ -117,7 +125,7 @@ class Sitting:
         candidate = report.candidate
         if candidate is not None and candidate.figures.better is not False:
             self.model = LoadedModel(candidate.card, candidate.network().eval(), choose_device("cpu"))
-            self.base = self.predict()
+            self.own = self.base = self.predict()
 
 
 def play(way: str, sitting: Sitting, strokes: int, seed: int) -> list[float]:
@@ -127,7 +135,7 @@ def play(way: str, sitting: Sitting, strokes: int, seed: int) -> list[float]:
         where = sitting.stroke()
         sitting.painted += int(where.sum())
         if way != "strokes":
-            sitting.refine(where)
+            sitting.refine(where, look=way != "refine")
         if way == "tune" and number % TUNE_EACH == 0:
             sitting.tune(seed)
         curve.append(dice(sitting.shown, sitting.truth))
@@ -216,7 +224,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    options.ways = WAYS if options.tune else WAYS[:2]
+    options.ways = WAYS if options.tune else WAYS[:3]
     torch.set_num_threads(options.threads)
     said = {key: value for key, value in vars(options).items() if key not in ("json", "ways", "task")}
     results = {task: run_task(task, options) for task in options.task or TASKS}

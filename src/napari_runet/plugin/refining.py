@@ -8,7 +8,7 @@ import numpy as np
 from qtpy.QtCore import QObject, QTimer
 
 from napari_runet.corrections.correction import UNKNOWN
-from napari_runet.corrections.spreading import ITERATIONS, new_strokes, spread, surroundings
+from napari_runet.corrections.spreading import ITERATIONS, grow, new_strokes, spread, surroundings
 from napari_runet.engine.messages import Cancelled, Event, Failed, Finished, IterationDone, WorkerLost
 from napari_runet.engine.requests import PlaneStart
 from napari_runet.images.image_input import Region
@@ -221,8 +221,17 @@ class Refining(QObject):
         inside, known = _inside(result, box), question.known[box.slices]
         pairs = zip(question.answers[question.with_strokes], question.answers[question.without], strict=True)
         base = np.array(result.iterations[-1].foreground[:, *inside])
+        own = np.array(result.iterations[result.own - 1].foreground[:, *inside])
+        strokes, threshold = question.strokes, result.threshold
         parts = [
-            spread(base, moved, unmoved, pinned=known, strokes=question.strokes, threshold=result.threshold)
+            grow(
+                spread(base, moved, unmoved, pinned=known, strokes=strokes, threshold=threshold),
+                base,
+                own,
+                pinned=known,
+                strokes=strokes,
+                threshold=threshold,
+            )
             for moved, unmoved in pairs
         ]
         result.follow(parts, inside)
