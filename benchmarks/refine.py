@@ -5,8 +5,8 @@ A simulated person paints one stroke after another, each along the worst mistake
     strokes     the strokes alone
     refine      after each stroke, what two further iterations change because of it, and what it grows to
                 (`corrections.spreading`); all of it is taken, without a look
-    choose      the same, by a person who looks at what is offered, as the panel asks: it is taken where two thirds of it
-                or more are right, else left
+    choose      the same, by a person who looks at what is offered, as the panel asks: it is taken where at least two
+                thirds of it are right, else left
     tune        as choose, and fine-tuning on the image's corrections after each five strokes (`--tune`)
 
 Printed is the mean Dice over images after each stroke, and the strokes that each needs to come as far as the strokes
@@ -111,7 +111,7 @@ class Sitting:
         truth, offered = self.truth[box.slices], np.where(known != UNKNOWN, known, labels_from(found, threshold))
         changed = (offered != before) & (truth != UNKNOWN)
         right, wrong = int((offered == truth)[changed].sum()), int((offered != truth)[changed].sum())
-        if look and right < 2 * max(1, wrong):
+        if look and right < 2 * wrong:
             return
         self.base = self.base.copy()
         self.base[:, *box.slices] = found
