@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_runet.corrections.correction import PAINTED, REVIEWED, UNKNOWN, Correction
+from napari_runet.corrections.correction import PAINTED, REVIEWED, UNKNOWN, Correction, Counts
 from napari_runet.corrections.correction_set import CorrectionSet
 from napari_runet.images.image_input import Region
 from napari_runet.training.losses import UNKNOWN as UNKNOWN_IN_TRAINING
@@ -85,12 +85,20 @@ def test_any_sequence_of_acts_gives_what_the_naive_model_gives(sequence, seed, t
         if change is not None:
             replayed.apply(change)
         assert np.array_equal(ours.labels, naive.labels())
+        assert ours.counts == replayed.counts == counted(ours)
     assert np.array_equal(replayed.labels, ours.labels)
     assert np.array_equal(replayed.flags, ours.flags)
     assert replayed.regions == ours.regions
     again = CorrectionSet(SHAPE)
     again.apply(ours.snapshot())
     assert np.array_equal(again.labels, ours.labels) and np.array_equal(again.flags, ours.flags)
+
+
+def counted(ours):
+    """The counts, from all pixels; `counts` is kept up from change to change."""
+    painted, known = (ours.flags & PAINTED) != 0, int((ours.flags != 0).sum())
+    added, removed = int((painted & (ours.labels != 0)).sum()), int((painted & (ours.labels == 0)).sum())
+    return Counts(added, removed, len(ours.regions), known)
 
 
 def _takes_back(naive, ours, before):

@@ -117,7 +117,7 @@ def test_segment_correct_fine_tune_accept_and_go_back(running, qtbot, own_home):
     assert candidate.parent == old and candidate.card.parent == old.card.sha256
     assert candidate.figures["training_steps"] >= 1
     verdict = section.verdict.text()
-    assert {True: "is better", False: "is not better", None: "can know"}[candidate.figures["better"]] in verdict
+    assert {True: "is better", False: "is not better", None: "etter"}[candidate.figures["better"]] in verdict
     assert {model.card.id for model in ModelStore().models()} >= {"tiny"}
     assert candidate.card.id not in {model.card.id for model in ModelStore().models()}
     qtbot.waitUntil(lambda: "differ from the mask before" in session.tuning_notice.text, timeout=PATIENCE)
@@ -125,6 +125,7 @@ def test_segment_correct_fine_tune_accept_and_go_back(running, qtbot, own_home):
     scroll_to(panel, section.flip)
     press(section.flip)
     assert not layer.visible and panel.fine_tuning.deciding.comparison.mask.visible
+    assert "candidate's mask alone" in section.notice.text()
     press(section.flip)
     assert layer.visible
     shown = layer.data.copy()

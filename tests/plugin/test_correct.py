@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 import tifffile
 from correcting_helpers import PATIENCE, choose_classes, dock, paint, predict
+from qtpy.QtGui import QCloseEvent
+from qtpy.QtWidgets import QMessageBox
 
 from napari_runet.corrections.correction import PAINTED, REVIEWED, UNKNOWN
+from napari_runet.models.card import ClassInfo
 from napari_runet.models.store import HOME_VARIABLE
+from napari_runet.plugin.asking import AskBeforeClosing
 
 
 @pytest.fixture
@@ -324,6 +328,30 @@ def test_a_folder_that_cannot_be_written_is_said_and_painting_goes_on(
     panel.correcting.close()
 
 
+def test_closing_asks_while_corrections_are_not_on_disk(corrected, qtbot, tmp_path, monkeypatch, own_home):
+    viewer, panel, image, layer, _ = corrected
+    asking = AskBeforeClosing(panel.session, panel.correcting, panel)
+    window, questions = viewer.window._qt_window, []
+    no, yes = QMessageBox.StandardButton.No, QMessageBox.StandardButton.Yes
+    monkeypatch.setattr(QMessageBox, "question", lambda _, title, text, *__: questions.append(text) or no)
+    assert not asking.eventFilter(window, QCloseEvent()) and not questions
+    folder = own_home / "corrections"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.write_text("a file where the folder should be")
+    stroke(layer, 20, 20, 1)
+    qtbot.waitUntil(lambda: "cannot be saved" in panel.session.journal_problem, timeout=PATIENCE)
+    assert asking.eventFilter(window, QCloseEvent()) and "closing loses them" in questions[-1]
+    viewer.layers.remove(image)  # nor does that lose them
+    assert asking.eventFilter(window, QCloseEvent())
+    monkeypatch.setattr(QMessageBox, "question", lambda *_: yes)
+    assert not asking.eventFilter(window, QCloseEvent())
+    folder.unlink()
+    panel.correcting.look()
+    qtbot.waitUntil(lambda: not panel.session.journal_problem, timeout=PATIENCE)
+    viewer.add_layer(image)
+    qtbot.waitUntil(lambda: "were kept" in panel.session.recovered, timeout=PATIENCE)
+
+
 def test_a_try_to_paint_on_an_iteration_opens_the_correction(make_napari_viewer, own_home, photograph, mask, card):
     viewer = make_napari_viewer()
     image = viewer.add_image(photograph, name="eye", rgb=True)
@@ -345,15 +373,24 @@ def test_strokes_and_keys_by_mouse_and_keyboard(make_napari_viewer, qtbot, own_h
     viewer = make_napari_viewer(show=True)
     image = viewer.add_image(photograph, name="eye", rgb=True)
     panel = dock(viewer, show=True)
+    card = card.model_copy(update={"classes": (*card.classes, ClassInfo(name="disc", color="#ffd500"))})
     choose_classes(panel, card)
-    predict(panel, image, mask, card)
-    layer = panel.correcting.correct()
+    shown = predict(panel, image, mask, card)
+    native = viewer.window._qt_viewer.canvas.native
+    native.setFocus()
+    viewer.layers.selection.active = shown.layer
+    qtbot.wait(200)
+    QTest.keyClick(native, Qt.Key.Key_N)  # on an iteration layer it opens the correction
+    layer = panel.session.correction.layer
+    assert viewer.layers.selection.active is layer and layer.mode == "paint" and layer.selected_label == 1
+    assert panel.correct_section.hint.text() == (
+        "Brushes: 1 vessel, 2 disc. N paints, U erases, W says that all in view is right."
+    )
     qtbot.wait(200)
     paint(viewer, qtbot, layer, (20, 30), (20, 100))
     known = panel.session.correction.known
     qtbot.waitUntil(lambda: known.labels[20, 60] == 1, timeout=PATIENCE)
-    native = viewer.window._qt_viewer.canvas.native
-    native.setFocus()
+    layer.selected_label = 2
     QTest.keyClick(native, Qt.Key.Key_U)
     assert layer.mode == "erase"
     paint(viewer, qtbot, layer, (60, 60), (60, 110))
@@ -364,5 +401,5 @@ def test_strokes_and_keys_by_mouse_and_keyboard(make_napari_viewer, qtbot, own_h
     qtbot.waitUntil(lambda: known.counts.reviewed_regions == 1, timeout=PATIENCE)
     assert (known.flags[60:90, 80:120] & REVIEWED).all()  # the edges may lie outside what is in view
     QTest.keyClick(native, Qt.Key.Key_N)
-    assert layer.mode == "paint"
+    assert layer.mode == "paint" and layer.selected_label == 2  # the class that was in hand
     assert panel.correcting.flush()

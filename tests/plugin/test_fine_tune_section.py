@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import tifffile
 from correcting_helpers import dock, predict
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
 
 from napari_runet.corrections.correction_set import CorrectionSet
 from napari_runet.corrections.image_key import ImageKey
@@ -155,7 +157,7 @@ def test_layers_that_are_deleted_in_mid_training_break_nothing(panel, tmp_path):
 
 @pytest.mark.parametrize(
     ("better", "words", "bold"),
-    [(True, "is better", "accept"), (False, "is not better", "reject"), (None, "Nobody can know", None)],
+    [(True, "is better", "accept"), (False, "is not better", "reject"), (None, "not sure", None)],
 )
 def test_the_default_answer_is_what_the_figures_say(panel, tmp_path, better, words, bold):
     model = panel.session.model
@@ -210,3 +212,23 @@ def test_a_label_that_is_no_class_is_not_sent(panel):
     panel.session.correction.compare()
     assert not panel.fine_tuning.start()
     assert "labelled 3" in panel.session.tuning_notice.text
+
+
+def test_the_second_press_of_a_double_click_stops_nothing_more(panel, monkeypatch):
+    asked = []
+    monkeypatch.setattr(panel.tuning_engine, "cancel", asked.append)
+    correct(panel)
+    panel.fine_tuning.start()
+    panel.fine_tune_section.stop.click()
+    panel.fine_tune_section.stop.click()
+    assert asked == ["request 1"]
+    QTest.qWait(QApplication.doubleClickInterval() + 50)
+    panel.fine_tune_section.stop.click()
+    assert asked == ["request 1", "request 1"]
+
+
+def test_a_candidate_of_which_nothing_could_be_measured_is_not_said_to_be_worse(panel, tmp_path):
+    model = panel.session.model
+    figures = {"better": None, "method": "none", "reason": "Nobody can know."}
+    panel.session.candidate = CandidateModel(tmp_path, model.card, figures, model)
+    assert panel.fine_tune_section.verdict.text() == "Nobody can know."

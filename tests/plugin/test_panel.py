@@ -309,6 +309,12 @@ def test_a_model_that_was_installed_meanwhile_is_in_the_list(
     panel.model_section.models.showPopup()
     assert panel.model_section.models.findText("Tiny (yours)") >= 0
     panel.model_section.models.hidePopup()
+    panel.choices.choose_model(next(model for model in panel.session.models if model.card.id == "tiny"))
+    shutil.rmtree(own / "models" / "tiny")
+    panel.choices.list_models()
+    assert panel.session.notice.kind == "warning"
+    assert panel.session.notice.text.startswith("Tiny is no longer among the models; ")
+    assert panel.session.model is not None and panel.session.model.card.title in panel.session.notice.text
 
 
 def test_a_damaged_model_is_refused_in_words(

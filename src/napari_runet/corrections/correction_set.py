@@ -58,6 +58,7 @@ class CorrectionSet:
         self.regions: tuple[Region, ...] = ()
         self.classes: tuple[str, ...] = ()
         self._history = StrokeHistory()
+        self._tally: npt.NDArray[np.int64] | None = None  # see `_tally_of`; kept up, for planes may be large
 
     @property
     def correction(self) -> Correction:
@@ -72,10 +73,10 @@ class CorrectionSet:
     @property
     def counts(self) -> Counts:
         """How many pixels were painted as foreground and as background, and how many regions reviewed."""
-        known = self.flags != 0
-        painted = (self.flags & PAINTED) != 0
-        removed = int((painted & (self.labels == 0)).sum())
-        return Counts(int(painted.sum()) - removed, removed, len(self.regions), int(known.sum()))
+        if self._tally is None:
+            self._tally = _tally_of(self.labels, self.flags)
+        painted, removed, known = self._tally.tolist()
+        return Counts(painted - removed, removed, len(self.regions), known)
 
     def pin(self, labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """A copy of `labels`, (..., Y, X), with every known pixel as the person set it."""
@@ -175,8 +176,7 @@ class CorrectionSet:
         if change.shape != self.shape or change.index != self.index:
             place = f"{change.shape} at {change.index}"
             raise ValueError(f"The change belongs to a plane {place}, this one is {self.shape} at {self.index}.")
-        self.labels[change.box][change.mask] = change.labels
-        self.flags[change.box][change.mask] = change.flags
+        self._write(change.box, change.mask, change.labels, change.flags)
         if change.regions is not None:
             self.regions = change.regions
         self.classes = change.classes or self.classes
@@ -196,9 +196,21 @@ class CorrectionSet:
         *,
         regions: bool = False,
     ) -> Change:
+        self._write(box, mask, labels, flags)
+        return self._change(box, mask, self.regions if regions else None)
+
+    def _write(
+        self,
+        box: tuple[slice, slice],
+        mask: npt.NDArray[np.bool_],
+        labels: npt.NDArray[np.uint8],
+        flags: npt.NDArray[np.uint8],
+    ) -> None:
+        if self._tally is not None:
+            gone = _tally_of(self.labels[box][mask], self.flags[box][mask])
+            self._tally = self._tally - gone + _tally_of(labels, flags)
         self.labels[box][mask] = labels
         self.flags[box][mask] = flags
-        return self._change(box, mask, self.regions if regions else None)
 
     def _change(
         self, box: tuple[slice, slice], mask: npt.NDArray[np.bool_], regions: tuple[Region, ...] | None
@@ -210,6 +222,12 @@ class CorrectionSet:
     def _check(self, labels: npt.NDArray[np.uint8]) -> None:
         if labels.shape != self.shape:
             raise ValueError(f"The labels are {labels.shape}, the plane that is corrected is {self.shape}.")
+
+
+def _tally_of(labels: npt.NDArray[np.uint8], flags: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+    """How many pixels are painted, painted as background, and known."""
+    painted = (flags & PAINTED) != 0
+    return np.array([painted.sum(), (painted & (labels == 0)).sum(), np.count_nonzero(flags)], np.int64)
 
 
 def _labels(values: npt.NDArray[np.integer]) -> npt.NDArray[np.uint8]:

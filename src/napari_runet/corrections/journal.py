@@ -1,7 +1,7 @@
 """Keeps every change of an image's corrections on disk, without making the caller wait."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from napari_runet.corrections.correction import Change
@@ -70,6 +70,8 @@ class Journal:
         Called on the journal's thread, with a sentence when changes cannot be written, and with an empty string
         when they can again. What could not be written is kept in memory and tried again, every few seconds and
         at each new change.
+    unsaved
+        Changes that a journal which was closed could not write; `on_problem` is told when they are written.
 
     Attributes
     ----------
@@ -85,20 +87,30 @@ class Journal:
     """
 
     def __init__(
-        self, key: ImageKey, folder: Path | None = None, on_problem: Callable[[str], None] = lambda sentence: None
+        self,
+        key: ImageKey,
+        folder: Path | None = None,
+        on_problem: Callable[[str], None] = lambda sentence: None,
+        unsaved: Sequence[Change] = (),
     ) -> None:
         self.key = key
         self.folder = folder or journal_folder()
         self.planes, self.problems = recover(key, self.folder)
         self._on_problem = on_problem
         self._file: JournalFile | None = None
-        self._pending: list[Change] = []
+        self._pending = list(unsaved)
         self._failing = False
         self._closing = False
-        self._last_problem = ""
+        self._last_problem: str | None = None if unsaved else ""
         self._wake = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="corrections journal", daemon=True)
         self._thread.start()
+
+    @property
+    def unsaved(self) -> tuple[Change, ...]:
+        """What is not on disk, in order."""
+        with self._wake:
+            return tuple(self._pending)
 
     def append(self, change: Change) -> None:
         """Have a change written; returns at once."""

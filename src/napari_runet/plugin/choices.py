@@ -11,6 +11,7 @@ from napari_runet.plugin.layers import SUGGESTED_MODEL, images_in, owner_of, res
 from napari_runet.plugin.plane_correction import correction_of
 from napari_runet.plugin.reading import Reading, Source, read_layer, why_not
 from napari_runet.plugin.regions import why_no_region
+from napari_runet.plugin.session import Notice
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -112,11 +113,14 @@ class Choices:
         session = self._session
         session.models = tuple(self._store.models())
         session.model_problems = tuple(self._store.problems())
-        chosen = session.model.card.id if session.model is not None else None
-        fitting = [model for model in session.models if model.card.id == chosen]
+        before = session.model
+        fitting = [model for model in session.models if before is not None and model.card.id == before.card.id]
         model = next(iter(fitting or session.models), None)
-        if model != session.model:
+        if model != before:
             session.model = model
+        if before is not None and not fitting:
+            instead = f"{model.card.title} is chosen instead" if model is not None else "no model is left"
+            session.notice = Notice(f"{before.card.title} is no longer among the models; {instead}.", "warning")
         self._take_suggestion()
         self.look_again()
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from napari_runet.models.card import ModelCard
     from napari_runet.plugin.plane_correction import PlaneCorrection
 
-CANDIDATE_COLOR = "#00d5ff"
+CANDIDATE_COLORS = "#00d5ff", "#ffd500"
+"""Of which a candidate's mask takes the one that is further from the model's own colour."""
 
 
 class Comparison:
@@ -44,7 +45,7 @@ class Comparison:
     def show(self, foreground: "npt.NDArray[np.uint8]", region: "Region | None", what: str) -> None:
         """Show probabilities (K, h, w) uint8 of a box of the plane, or of all of it, as the candidate's mask."""
         colors = label_colors(self.card)
-        colors = colors if len(colors) > 1 else {1: CANDIDATE_COLOR}
+        colors = colors if len(colors) > 1 else {1: _unlike(colors[1])}
         mask = labels_from(foreground, self.card.threshold)
         self.mask = self._put(self.mask, mask, region, f"{self.plane.image.name} · {what}", colors)
 
@@ -65,6 +66,11 @@ class Comparison:
             return region_of("view", self._viewer, self.plane.image, self.plane.source, None)
         except ImageError:
             return None
+
+    @property
+    def flipped(self) -> bool:
+        """Whether the candidate's mask is shown alone."""
+        return bool(self._hidden)
 
     def flip(self) -> None:
         """Show the candidate's mask and hide what lies on the image besides, or the other way round."""
@@ -120,3 +126,13 @@ class Comparison:
         layer.editable = False
         self._viewer.layers.selection.active = active
         return layer
+
+
+def _unlike(color: str) -> str:
+    """The colour for a candidate's mask beside a mask of a colour, #rrggbb."""
+
+    def distance(other: str) -> float:
+        pairs = [(int(color[at : at + 2], 16), int(other[at : at + 2], 16)) for at in (1, 3, 5)]
+        return sum((one - two) ** 2 for one, two in pairs)
+
+    return max(CANDIDATE_COLORS, key=distance)

@@ -3,16 +3,15 @@
 from typing import TYPE_CHECKING
 
 from napari.layers import Shapes
-from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QPushButton, QWidget
+from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QWidget
 
+from napari_runet.plugin.keys import brushes_and_keys
 from napari_runet.plugin.segment_section import NOTICE_MARKS
-from napari_runet.plugin.widgets import SPACING, boxed, column, text_label, title_label
+from napari_runet.plugin.widgets import SPACING, boxed, column, say, text_button, text_label, title_label
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
 
     from napari.components import ViewerModel
-    from qtpy.QtWidgets import QLabel
 
     from napari_runet.plugin.bridging import Bridging
     from napari_runet.plugin.carrying import Carrying
@@ -42,47 +41,48 @@ class CorrectSection(QWidget):
         super().__init__()
         reviewing = correcting.reviewing
         self._viewer, self._session, self._correcting = viewer, session, correcting
-        self.correct = _button(
+        self.correct = text_button(
             "Correct", "Paint what is wrong on a layer of your own, with napari's tools.", correcting.correct
         )
         self.correct.setObjectName("correct")
-        self.bridge = _button(
+        self.bridge = text_button(
             "Bridge a gap", "Click between two ends to join them; press again to go back to painting.", bridging.toggle
         )
         self.bridge.setCheckable(True)
-        self.carry = _button(
+        self.carry = text_button(
             "Copy to the next frame",
             "Go to the next frame, or plane, and paint there what you painted here; undo takes it back.",
             carrying.to_next,
         )
         self._carrying = carrying
+        self.hint = text_label("brushes-and-keys")
         self.counts = text_label("correction-counts")
-        self.review_view = _button(
+        self.review_view = text_button(
             "All in view is right",
             "Everything you see now is right, also where you did not paint.",
             lambda: reviewing.review("view"),
         )
-        self.lasso = _button(
+        self.lasso = text_button(
             "Lasso what is right", "Draw around what is right; press again to go back to painting.", self._lasso
         )
-        self.review_shapes = _button(
+        self.review_shapes = text_button(
             "Inside shapes is right", "Everything inside the topmost Shapes layer's shapes.", self._in_shapes
         )
-        self.take_back = _button("Take back", "Forget the region that was reviewed last.", reviewing.take_back)
-        self.take_prediction = _button(
+        self.take_back = text_button("Take back", "Forget the region that was reviewed last.", reviewing.take_back)
+        self.take_prediction = text_button(
             "Take the new prediction\naround my corrections",
             "Update the pixels that you did not touch; undo takes it back.",
             correcting.take_prediction,
         )
         self.recovered = text_label("recovered")
-        self.restore = _button("Restore", "Open the corrections as they were kept.", correcting.restore)
+        self.restore = text_button("Restore", "Open the corrections as they were kept.", correcting.restore)
         self.restore.setObjectName("restore")
-        self.export = _button(
+        self.export = text_button(
             "Export…",
             "Write what is corrected to a folder: images and labels, which fine-tuning reads elsewhere too.",
             lambda: exchanging.ask_where_to_export(self),
         )
-        self.import_ = _button(
+        self.import_ = text_button(
             "Import…",
             "Take corrections over from such a folder, onto the open images of the same names.",
             lambda: exchanging.ask_what_to_import(self),
@@ -132,6 +132,7 @@ class CorrectSection(QWidget):
         for part in (
             self.kept,
             self.correct,
+            self.hint,
             self.bridge,
             self.carry,
             self.counts,
@@ -167,25 +168,14 @@ class CorrectSection(QWidget):
         self.import_.setEnabled(session.image is not None and session.model is not None)
         self.correct.setText("Correct" if plane is None else "Go on correcting")
         counts = plane.known.counts if plane is not None else None
-        _say(self.counts, f"{counts}." if counts is not None else "")
+        say(self.hint, brushes_and_keys(plane.card) if plane is not None else "")
+        say(self.counts, f"{counts}." if counts is not None else "")
         self.reviews.setVisible(plane is not None)
         self.bridge.setVisible(plane is not None)
         self.carry.setVisible(self._carrying.possible)
         self.bridge.setChecked(session.bridging)
         self.take_back.setVisible(counts is not None and counts.reviewed_regions > 0)
         self.take_prediction.setVisible(plane is not None and self._correcting.has_newer(plane))
-        _say(self.problem, f"Not saved: {session.journal_problem}" if session.journal_problem else "")
+        say(self.problem, f"Not saved: {session.journal_problem}" if session.journal_problem else "")
         notice = session.correction_notice
-        _say(self.notice, NOTICE_MARKS[notice.kind] + notice.text if notice.text else "")
-
-
-def _button(text: str, tip: str, pressed: "Callable[[], object]") -> QPushButton:
-    button = QPushButton(text)
-    button.setToolTip(tip)
-    button.clicked.connect(lambda: pressed())
-    return button
-
-
-def _say(label: "QLabel", text: str) -> None:
-    label.setText(text)
-    label.setVisible(bool(text))
+        say(self.notice, NOTICE_MARKS[notice.kind] + notice.text if notice.text else "")

@@ -182,13 +182,22 @@ class Correcting:
         if self._session.correction is not None:
             self._session.correction.forget()
 
-    def brush(self, label: int) -> None:
-        """Paint with a class, or with 0: erase."""
+    def brush(self, label: int | None = None) -> None:
+        """Paint with a class, by default the one in hand, or with 0: erase."""
         plane = self._session.correction
-        if plane is not None and plane.layer is not None and plane.is_open:
-            plane.layer.mode = "paint" if label else "erase"
-            if label:
-                plane.layer.selected_label = label
+        if plane is None or plane.layer is None or not plane.is_open:
+            return
+        if label is None:
+            in_hand = int(plane.layer.selected_label)
+            label = in_hand if 0 < in_hand < len(plane.card.classes) else 1
+        plane.layer.mode = "paint" if label else "erase"
+        if label:
+            plane.layer.selected_label = label
+
+    def correct_with(self, label: int | None = None) -> None:
+        """Open the layer on which the masks on show are corrected, with this in hand; see `brush`."""
+        if self.correct() is not None:
+            self.brush(label)
 
     # What is known
 
@@ -235,7 +244,8 @@ class Correcting:
         """Bring what is shown up to date: after image, plane or layers have changed."""
         session, image = self._session, self._session.image
         for closed in [closed for closed in self._images if closed not in self._viewer.layers]:
-            self._images.pop(closed).keeper.close()
+            if self._images[closed].keeper.close():  # else it is kept until there is room for it
+                self._images.pop(closed)
         if image is None:
             session.correction, session.recovered = None, ""
             return
@@ -294,7 +304,7 @@ class Correcting:
 
     def _listen(self, ours: ImageCorrections) -> None:
         ours.keeper.found.connect(lambda: self._on_found(ours))
-        ours.keeper.problem.connect(self._on_problem)
+        ours.keeper.problem.connect(lambda sentence: self._on_problem(ours, sentence))
 
     def _adopt(self, correction: PlaneCorrection) -> None:
         ours = correction.owner
@@ -372,9 +382,10 @@ class Correcting:
             self._session.correction_notice = Notice(" ".join(ours.keeper.problems), "warning")
         self.look()
 
-    def _on_problem(self, sentence: str) -> None:
+    def _on_problem(self, ours: ImageCorrections, sentence: str) -> None:
+        ours.problem = sentence
         if not self._closed:
-            self._session.journal_problem = sentence
+            self._session.journal_problem = next((each.problem for each in self._images.values() if each.problem), "")
 
     def _on_change(self, refused: str) -> None:
         if self._closed:

@@ -50,6 +50,7 @@ class Deciding:
         self._correcting = correcting
         self._engine = engine
         self._comparing = ""
+        self._changed: int | None = None
         self._lock: FileLock | None = None
         self.comparison: Comparison | None = None
 
@@ -90,6 +91,7 @@ class Deciding:
         """Show the candidate's mask instead of the current one, or the other way round."""
         if self.comparison is not None:
             self.comparison.flip()
+            self._say_what_is_shown()
 
     def can_go_back(self) -> "StoredModel | None":
         """The model that the chosen one was tuned from."""
@@ -199,15 +201,29 @@ class Deciding:
             comparison.show(foreground, None, "candidate")
             if candidate is not None:
                 before = self._correcting.prediction(comparison.plane)
-                changed = comparison.show_changes(before, labels_from(foreground, candidate.card.threshold))
-                text = f"{changed} pixels of {comparison.plane.image.name} differ from the mask before."
-                self._session.tuning_notice = Notice(text)
+                after = labels_from(foreground, candidate.card.threshold)
+                self._changed = comparison.show_changes(before, after)
         elif isinstance(event, Finished | Failed | Cancelled):
             self._engine.release(self._comparing)
             self._comparing = ""
             if isinstance(event, Failed):
                 self._session.tuning_notice = Notice(f"The two masks cannot be compared: {event.message}", "warning")
+            elif isinstance(event, Finished):
+                self._say_what_is_shown()
         return True
+
+    def _say_what_is_shown(self) -> None:
+        """Say how much differs, once the candidate's last iteration is there, and which mask is on show alone."""
+        comparison = self.comparison
+        if comparison is None or self._session.candidate is None:
+            return
+        texts = []
+        if self._changed is not None and not self._comparing:
+            name = comparison.plane.image.name
+            texts.append(f"{self._changed} pixels of {name} differ from the mask before; a hidden layer shows them.")
+        if comparison.flipped:
+            texts.append("You see the candidate's mask alone.")
+        self._session.tuning_notice = Notice(" ".join(texts))
 
     def close_comparison(self) -> None:
         """Take the layers of the comparison away."""
@@ -222,6 +238,7 @@ class Deciding:
         """Have the candidate segment the plane that is shown."""
         if self.comparison is None:
             return
+        self._changed = None
         plane = self.comparison.plane
         source = plane.source
         self._comparing = self._engine.segment(

@@ -2,32 +2,27 @@
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QEvent, QObject, QTimer
+from qtpy.QtCore import QElapsedTimer, QTimer
 from qtpy.QtWidgets import (
+    QApplication,
     QGridLayout,
     QHBoxLayout,
     QInputDialog,
-    QLabel,
-    QMessageBox,
-    QPushButton,
     QScrollArea,
     QWidget,
 )
 
 from napari_runet.plugin.segment_section import NOTICE_MARKS, time_left
 from napari_runet.plugin.tuning_options import TuningOptions
-from napari_runet.plugin.widgets import SPACING, Fold, boxed, column, text_label, title_label
+from napari_runet.plugin.widgets import SPACING, Fold, boxed, column, say, text_button, text_label, title_label
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
 
     from qtpy.QtGui import QShowEvent
 
     from napari_runet.plugin.fine_tuning import FineTuning
     from napari_runet.plugin.session import Session
     from napari_runet.plugin.tuning_plot import TuningPlot
-
-CANNOT_KNOW = "Nobody can know whether it is better. "
 
 
 class FineTuneSection(QWidget):
@@ -38,24 +33,27 @@ class FineTuneSection(QWidget):
         self._session, self._tuning = session, tuning
         deciding = tuning.deciding
         self._colors = ("#262930", "#f0f1f2")
-        self.fine_tune = _button("Fine-tune", "Teach the model your corrections while you work on.", tuning.start)
+        self.fine_tune = text_button("Fine-tune", "Teach the model your corrections while you work on.", tuning.start)
         self.fine_tune.setObjectName("fine-tune")
-        self.stop = _button("Stop", "Stop, and keep the best so far; pressed again, stop at once.", tuning.stop)
+        self.stop = text_button("Stop", "Stop, and keep the best so far; pressed again, stop at once.", self._stop)
         self.options = TuningOptions(session)
         self.fold = Fold("Fine-tuning options", self.options)
         self.doing = text_label("tuning")
         self.verdict = text_label("verdict")
-        self.accept = _button("Accept", "Keep the candidate and segment with it from now on.", deciding.accept)
-        self.reject = _button("Reject", "Throw the candidate away.", deciding.reject)
-        self.keep = _button("Keep as…", "Keep the candidate under another name, and go on as before.", self._ask_name)
-        self.flip = _button(
+        self.accept = text_button("Accept", "Keep the candidate and segment with it from now on.", deciding.accept)
+        self.reject = text_button("Reject", "Throw the candidate away.", deciding.reject)
+        self.keep = text_button(
+            "Keep as…", "Keep the candidate under another name, and go on as before.", self._ask_name
+        )
+        self.flip = text_button(
             "Flip masks", "Show the candidate's mask instead of yours, or yours again.", deciding.flip
         )
-        self.go_back = _button(
+        self.go_back = text_button(
             "Go back", "Segment with the model that this one was tuned from.", deciding.go_back
         )
         self.notice = text_label("tuning-notice")
         self.plot: TuningPlot | None = None
+        self._asked_to_stop = QElapsedTimer()
         self._reveal = QTimer(self)
         self._reveal.setSingleShot(True)
         self._reveal.timeout.connect(self._scroll_to_decision)
@@ -101,25 +99,27 @@ class FineTuneSection(QWidget):
         self.stop.setVisible(running)
         self.stop.setText("Stop" if tuning.stage != "stopping" else "Stop now")
         self.fold.setVisible(tuning.stage == "idle")
-        _say(self.doing, tuning.text + time_left(tuning.seconds_left) + _score(tuning) if running else "")
+        say(self.doing, tuning.text + time_left(tuning.seconds_left) + _score(tuning) if running else "")
         self._show_decision()
         parent = self._tuning.deciding.can_go_back()
         self.go_back.setVisible(tuning.stage == "idle" and parent is not None)
         if parent is not None:
             self.go_back.setToolTip(f"Segment with {parent.card.title} again; no version is lost.")
         notice = session.tuning_notice
-        _say(self.notice, NOTICE_MARKS[notice.kind] + notice.text if notice.text else "")
+        say(self.notice, NOTICE_MARKS[notice.kind] + notice.text if notice.text else "")
         self._draw(running or tuning.stage == "deciding")
 
     def _show_decision(self) -> None:
         candidate = self._session.candidate
         self.decision.setVisible(candidate is not None)
         if candidate is None:
-            _say(self.verdict, "")
+            say(self.verdict, "")
             return
         better = candidate.figures.get("better")
-        start = CANNOT_KNOW if better is None else f"The candidate is {'better' if better else 'not better'}. "
-        _say(self.verdict, start + str(candidate.figures.get("reason", "")))
+        start = f"The candidate is {'better' if better else 'not better'}. "
+        if better is None:  # where nothing could be measured, the reason says so itself
+            start = "" if candidate.figures.get("method") == "none" else "It is not sure that the candidate is better. "
+        say(self.verdict, start + str(candidate.figures.get("reason", "")))
         self.accept.setDefault(better is True)
         self.reject.setDefault(better is False)
         for button in (self.accept, self.reject):
@@ -148,6 +148,14 @@ class FineTuneSection(QWidget):
         if isinstance(above, QScrollArea) and self._session.candidate is not None:
             above.ensureWidgetVisible(self.decision)
 
+    def _stop(self) -> None:
+        """Stop; the second press of a double click is none, since it would throw away what was learned."""
+        first = self._session.tuning.stage != "stopping"
+        if first:
+            self._asked_to_stop.start()
+        if first or self._asked_to_stop.hasExpired(QApplication.doubleClickInterval()):
+            self._tuning.stop()
+
     def _ask_name(self) -> None:
         candidate = self._session.candidate
         if candidate is None:
@@ -172,46 +180,4 @@ def _score(tuning: object) -> str:
     before, after = getattr(tuning, "before", None), getattr(tuning, "after", None)
     if before is None:
         return ""
-    return f" Dice on what was held out: {before:.3f} before" + (f", {after:.3f} now." if after is not None else ".")
-
-
-def _button(text: str, tip: str, pressed: "Callable[[], object]") -> QPushButton:
-    button = QPushButton(text)
-    button.setToolTip(tip)
-    button.clicked.connect(lambda: pressed())
-    return button
-
-
-def _say(label: QLabel, text: str) -> None:
-    label.setText(text)
-    label.setVisible(bool(text))
-
-
-class AskBeforeClosing(QObject):
-    """Asks before napari's window is closed while something is being fine-tuned.
-
-    Parameters
-    ----------
-    session
-        Whose fine-tuning it is.
-    panel
-        Owns this; asking ends with it.
-    """
-
-    def __init__(self, session: "Session", panel: QWidget) -> None:
-        super().__init__(panel)
-        self._session = session
-
-    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
-        """Keep the window open where a person wants to wait for the candidate."""
-        if event is None or event.type() != QEvent.Type.Close or not isinstance(watched, QWidget):
-            return False
-        if not watched.isWindow() or self._session.tuning.stage not in ("running", "stopping"):
-            return False
-        question = "A model is being fine-tuned; closing ends that, and nothing of it is kept. Close napari?"
-        buttons = QMessageBox.StandardButton
-        answer = QMessageBox.question(watched, "Fine-tuning", question, buttons.Yes | buttons.No, buttons.No)
-        if answer == buttons.Yes:
-            return False
-        event.ignore()
-        return True
+    return f" Score on what was held out: {before:.3f} before" + (f", {after:.3f} now." if after is not None else ".")

@@ -49,7 +49,7 @@ class FineTuning:
     losses
         Seconds and loss, of each report.
     scores
-        Seconds and Dice of the best so far on what was held out, of each report that has it.
+        Seconds and the score of the best so far on what was held out, of each report that has it.
     """
 
     def __init__(

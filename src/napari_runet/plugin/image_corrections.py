@@ -41,6 +41,8 @@ class ImageCorrections:
         What the journal held and nobody has opened yet.
     earlier
         What was kept of the image's file when it had another content, as long as nothing else is known of the plane.
+    problem
+        Why corrections are not being saved; empty when they are.
     """
 
     def __init__(self, image: "Image") -> None:
@@ -48,6 +50,7 @@ class ImageCorrections:
         self.planes: dict[PlaneKey, PlaneCorrection] = {}
         self.found: Planes = {}
         self.earlier: Planes = {}
+        self.problem = ""
         self.keeper = Keeper(levels_of(image)[0], image.source.path or "")
 
     def take_found(self) -> None:

@@ -5,11 +5,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSize, Qt, QTimer
-from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QPushButton, QSlider, QToolButton, QWidget
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QSlider, QToolButton, QWidget
 
 from napari_runet.plugin.layers import CHANGE_COLORS
 from napari_runet.plugin.run_texts import plane_text
-from napari_runet.plugin.widgets import SPACING, column, icon, icon_button, quiet, text_label, title_label
+from napari_runet.plugin.widgets import SPACING, column, icon, icon_button, quiet, text_button, text_label, title_label
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,11 +71,13 @@ class IterationsSection(QWidget):
             f'<span style="color:{CHANGE_COLORS[1]}">■</span> added '
             f'<span style="color:{CHANGE_COLORS[2]}">■</span> removed'
         )
-        self.edit_copy = _button(
+        self.edit_copy = text_button(
             "Edit a copy", "Paint on a Labels layer of your own; no prediction writes to it.", edit_copy
         )
-        self.confidence = _button("Confidence", "Open the confidence of the shown iteration as an image.", confidence)
-        self.save = _button("Save masks…", "Save masks as TIFF or PNG.", save)
+        self.confidence = text_button(
+            "Confidence", "Open the confidence of the shown iteration as an image.", confidence
+        )
+        self.save = text_button("Save masks…", "Save masks as TIFF or PNG.", save)
         policy = self.legend.sizePolicy()
         policy.setRetainSizeWhenHidden(True)
         self.legend.setSizePolicy(policy)
@@ -223,10 +225,3 @@ class IterationsSection(QWidget):
             self.plot.set_colors(*self._colors)
             self.plot.setVisible(False)
             self._layout.insertWidget(5, self.plot)
-
-
-def _button(text: str, tip: str, pressed: "Callable[[], object]") -> QPushButton:
-    button = QPushButton(text)
-    button.setToolTip(tip)
-    button.clicked.connect(lambda: pressed())
-    return button

@@ -66,7 +66,7 @@ class Keeper(QObject):
         with self._lock:
             if self._journal is None and self._key is not None:  # closed, and painted on nevertheless
                 self._closing = False
-                self._journal = self._open(self._key)
+                self._journal = self._open_again(self._key)
             if self._journal is None:
                 self._waiting.append(change)
             else:
@@ -79,16 +79,32 @@ class Keeper(QObject):
             journal = self._journal
         return journal.flush(seconds) if journal is not None else not self._waiting
 
-    def close(self) -> None:
-        """Write what is left and let others write; a later change opens the journal again."""
+    def close(self) -> bool:
+        """Write what is left and let others write; a later change opens the journal again.
+
+        False where something could not be written; it is kept, and tried again by the next call.
+        """
         self._closing = True
         with self._lock:
             journal, self._journal = self._journal, None
-        if journal is not None:
-            journal.close(SECONDS_TO_CLOSE)
+            if journal is None and self._waiting and self._key is not None:
+                journal = self._open_again(self._key)
+        if journal is None:
+            return not self._waiting
+        return self._end(journal)
 
-    def _open(self, key: ImageKey) -> Journal:
-        return Journal(key, on_problem=self._problem_on_thread.emit)
+    def _end(self, journal: Journal) -> bool:
+        """Close a journal; what it could not write waits for the next one."""
+        saved = journal.close(SECONDS_TO_CLOSE)
+        if not saved:
+            with self._lock:
+                self._waiting = [*journal.unsaved, *self._waiting]
+        return saved
+
+    def _open_again(self, key: ImageKey) -> Journal:
+        """The journal, with what could not be written before it was closed."""
+        waiting, self._waiting = self._waiting, []
+        return Journal(key, on_problem=self._problem_on_thread.emit, unsaved=waiting)
 
     def _find(self, array: Any, path: str) -> None:
         try:
@@ -98,7 +114,7 @@ class Keeper(QObject):
                 f"Corrections of this image stay in memory only, because it could not be read ({error})."
             )
             return
-        journal = self._open(key)
+        journal = Journal(key, on_problem=self._problem_on_thread.emit)
         earlier, problems = _earlier(key)
         with self._lock:
             self.planes, self.problems, self.earlier = journal.planes, [*journal.problems, *problems], earlier
@@ -108,7 +124,7 @@ class Keeper(QObject):
             closing = self._closing
             self._journal = None if closing else journal
         if closing:
-            journal.close(SECONDS_TO_CLOSE)
+            self._end(journal)
         else:
             self._found_on_thread.emit()
 

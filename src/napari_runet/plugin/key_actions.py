@@ -17,6 +17,8 @@ def iteration_actions(panel: "Panel") -> "Actions":
         "last": lambda: stepping.show(stepping.count),
         "play": panel.iterations_section.toggle_play,
         "changes": lambda: stepping.show_changes(not session.changes_shown),
+        "paint": panel.correcting.correct_with,
+        "erase": lambda: panel.correcting.correct_with(0),
         **_anywhere(panel),
     }
 
@@ -25,7 +27,7 @@ def correction_actions(panel: "Panel") -> "Actions":
     """What keys do on a correction layer."""
     correcting = panel.correcting
     return {
-        "paint": lambda: correcting.brush(1),
+        "paint": correcting.brush,
         "erase": lambda: correcting.brush(0),
         "review": lambda: correcting.reviewing.review("view"),
         "bridge": panel.bridging.at_mouse,

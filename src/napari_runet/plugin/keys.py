@@ -8,6 +8,8 @@ from napari.settings import get_plugin_settings
 if TYPE_CHECKING:
     from napari.layers import Labels
 
+    from napari_runet.models.card import ModelCard
+
 PLUGIN = "napari-runet"
 Actions = dict[str, Callable[[], object]]
 """What each key of the manifest's configuration "keys" does."""
@@ -16,6 +18,16 @@ Actions = dict[str, Callable[[], object]]
 def key_settings() -> Any:
     """The keys as set in napari's preferences: an evented object with a field for each action."""
     return get_plugin_settings(PLUGIN).keys
+
+
+def brushes_and_keys(card: "ModelCard") -> str:
+    """What a person needs for painting a model's classes: the brush's values, and the keys as they are set."""
+    settings = key_settings()
+    names = [f"{number} {info.name}" for number, info in enumerate(card.classes) if number]
+    does = {"paint": "paints", "erase": "erases", "review": "says that all in view is right"}
+    keys = [f"{key} {what}" for name, what in does.items() if (key := str(getattr(settings, name)).strip())]
+    brush = f"Brush {names[0]}." if len(names) == 1 else f"Brushes: {', '.join(names)}."
+    return f"{brush} {', '.join(keys)}." if keys else brush
 
 
 PAINTING_KEYS = ("1", "2", "3", "4", "E", "P", "F")

@@ -2,13 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton, QWidget
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QWidget
 
 from napari_runet.plugin.segment_section import NOTICE_MARKS
-from napari_runet.plugin.widgets import SPACING, column, quiet, text_label, title_label
+from napari_runet.plugin.widgets import SPACING, column, quiet, text_button, text_label, title_label
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
 
     from napari_runet.plugin.next_places import NextPlaces
     from napari_runet.plugin.session import Session
@@ -26,9 +25,13 @@ class NextSection(QWidget):
     def __init__(self, session: "Session", places: "NextPlaces") -> None:
         super().__init__()
         self._session = session
-        self.next = _button("Next", "Fly to the most doubtful place; the one on show does not come back.", places.next)
+        self.next = text_button(
+            "Next", "Fly to the most doubtful place; the one on show does not come back.", places.next
+        )
         self.next.setObjectName("next-place")
-        self.out = _button("Back out", "Fly out again; the place stays in the queue unless you correct it.", places.out)
+        self.out = text_button(
+            "Back out", "Fly out again; the place stays in the queue unless you correct it.", places.out
+        )
         self.out.setObjectName("leave-place")
         self.left = QLabel()
         self.left.setObjectName("places-left")
@@ -85,10 +88,3 @@ class NextSection(QWidget):
 def _reason(session: "Session") -> str:
     place = session.place
     return f"Doubt {place.score:.2f}: {place.reason}." if place is not None else ""
-
-
-def _button(text: str, tip: str, pressed: "Callable[[], object]") -> QPushButton:
-    button = QPushButton(text)
-    button.setToolTip(tip)
-    button.clicked.connect(lambda: pressed())
-    return button

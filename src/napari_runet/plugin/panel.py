@@ -7,6 +7,7 @@ from napari.utils.theme import get_theme
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
+from napari_runet.plugin.asking import AskBeforeClosing
 from napari_runet.plugin.batch_section import BatchSection
 from napari_runet.plugin.bridging import Bridging
 from napari_runet.plugin.carrying import Carrying
@@ -16,7 +17,7 @@ from napari_runet.plugin.correcting import Correcting
 from napari_runet.plugin.deciding import Deciding
 from napari_runet.plugin.engine_bridge import EngineBridge
 from napari_runet.plugin.exchanging import Exchanging
-from napari_runet.plugin.fine_tune_section import AskBeforeClosing, FineTuneSection
+from napari_runet.plugin.fine_tune_section import FineTuneSection
 from napari_runet.plugin.fine_tuning import FineTuning
 from napari_runet.plugin.image_section import ImageSection
 from napari_runet.plugin.iterations_section import IterationsSection
@@ -247,7 +248,7 @@ class Panel(QWidget):
         self.iterations_section.prepare_plot()
         window = self.window()
         if self._asking is None and window is not None and window is not self:
-            self._asking = AskBeforeClosing(self.session, self)
+            self._asking = AskBeforeClosing(self.session, self.correcting, self)
             window.installEventFilter(self._asking)
 
     def _ends(self) -> "tuple[Callable[[], object], ...]":

@@ -2,13 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QWidget
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QWidget
 
 from napari_runet.plugin.segment_section import NOTICE_MARKS
-from napari_runet.plugin.widgets import SPACING, Fold, boxed, column, quiet, text_label
+from napari_runet.plugin.widgets import SPACING, Fold, boxed, column, quiet, text_button, text_label
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
 
     from napari_runet.plugin.refining import Refining
     from napari_runet.plugin.session import Session
@@ -29,17 +28,18 @@ class RefineSection(QWidget):
     def __init__(self, session: "Session", refining: "Refining") -> None:
         super().__init__()
         self._session = session
-        self.refine = _button(
+        self.refine = text_button(
             "Refine from here", "Let the network go on from your strokes, around them.", refining.refine
         )
         self.refine.setObjectName("refine")
         self.always = QCheckBox("after each stroke")
         self.always.setToolTip("Do so whenever you have painted.")
         self.always.toggled.connect(self._set_always)
-        self.take = _button("Take it", "Write it into your layer, never over what you have set; undo takes it back.",
-                            refining.take)  # fmt: skip
+        self.take = text_button(
+            "Take it", "Write it into your layer, never over what you have set; undo takes it back.", refining.take
+        )
         self.take.setObjectName("take-refined")
-        self.drop = _button("Drop it", "Leave everything as it is.", refining.drop)
+        self.drop = text_button("Drop it", "Leave everything as it is.", refining.drop)
         self.notice = text_label("refine-notice")
         inner = column()
         for parts in ((self.refine, self.always), (self.take, self.drop)):
@@ -75,10 +75,3 @@ class RefineSection(QWidget):
         notice = session.refine_notice
         self.notice.setText(NOTICE_MARKS[notice.kind] + notice.text if notice.text else "")
         self.notice.setVisible(bool(notice.text))
-
-
-def _button(text: str, tip: str, pressed: "Callable[[], object]") -> QPushButton:
-    button = QPushButton(text)
-    button.setToolTip(tip)
-    button.clicked.connect(lambda: pressed())
-    return button

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QSizePolicy, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QSizePolicy, QWidget
 
 from napari_runet.plugin.session import Notice
-from napari_runet.plugin.widgets import SPACING, column, text_label
+from napari_runet.plugin.widgets import SPACING, column, say, text_label
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,7 +81,7 @@ class SegmentSection(QWidget):
         self.segment.setEnabled(idle and not session.obstacle)
         self.segment_all.setEnabled(idle and session.image is not None and session.model is not None)
         self.segment.setToolTip(session.obstacle or "Segment this image.")
-        _say(self.obstacle, session.obstacle if idle else "")
+        say(self.obstacle, session.obstacle if idle else "")
         bar = not idle or session.live  # where it would come and go, it stays
         self.progress.setVisible(bar)
         self.cancel.setVisible(bar)
@@ -92,14 +92,9 @@ class SegmentSection(QWidget):
             self.progress.reset()
         elif activity.fraction is not None:
             self.progress.setValue(round(activity.fraction * _STEPS))
-        _say(self.doing, activity.text + time_left(activity.seconds_left) if not idle else "")
+        say(self.doing, activity.text + time_left(activity.seconds_left) if not idle else "")
         notice = session.notice if idle else Notice()
-        _say(self.notice, NOTICE_MARKS[notice.kind] + notice.text if notice.text else "")
-
-
-def _say(label: QLabel, text: str) -> None:
-    label.setText(text)
-    label.setVisible(bool(text))
+        say(self.notice, NOTICE_MARKS[notice.kind] + notice.text if notice.text else "")
 
 
 def time_left(seconds: float | None) -> str:

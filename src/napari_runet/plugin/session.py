@@ -46,7 +46,7 @@ TuningStage = Literal["idle", "running", "stopping", "deciding"]
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """Where fine-tuning stands; `before` and `after` are Dice on what was held out, None where not known (yet)."""
+    """Where fine-tuning stands; `before` and `after` are scores on what was held out, None where unknown."""
 
     stage: TuningStage = "idle"
     text: str = ""

@@ -10,11 +10,18 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+SCORE = (
+    "The loss by seconds, and the score on what was held out, of the best so far and (dashed) of the current model: "
+    "the mean of Dice on held-out corrections, and of Dice with what the current model is sure of elsewhere."
+)
+
+
 class TuningPlot(TwoScalePlot):
-    """Loss over seconds (left scale), Dice of the candidate (right scale), and the current model's as a dashed line."""
+    """Loss over seconds (left scale), the candidate's score (right scale), and the current model's as a dashed line."""
 
     def __init__(self) -> None:
-        super().__init__("loss", "Dice, held out", height=120)
+        super().__init__("loss", "score, held out", height=120)
+        self.setToolTip(SCORE)
         # with symbols, for a line through the first value alone is none
         self._loss = self.left.plot(pen=pyqtgraph.mkPen(LEFT, width=1), **_symbols(LEFT))
         self._score = pyqtgraph.PlotDataItem(pen=pyqtgraph.mkPen(RIGHT, width=2), **_symbols(RIGHT))
@@ -29,7 +36,7 @@ class TuningPlot(TwoScalePlot):
         scores: "Sequence[tuple[float, float]]",
         before: float | None,
     ) -> None:
-        """Draw pairs (seconds, loss) and (seconds, Dice), and the current model's Dice where it is known."""
+        """Draw pairs (seconds, loss) and (seconds, score), and the current model's score where it is known."""
         self._loss.setData([second for second, _ in losses], [loss for _, loss in losses])
         self._score.setData([second for second, _ in scores], [score for _, score in scores])
         self._before.setVisible(before is not None)

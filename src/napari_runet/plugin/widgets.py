@@ -78,6 +78,14 @@ def icon_button(tip: str, pressed: Callable[[], object]) -> QToolButton:
     return button
 
 
+def text_button(text: str, tip: str, pressed: Callable[[], object]) -> QPushButton:
+    """A button that does something when it is pressed."""
+    button = QPushButton(text)
+    button.setToolTip(tip)
+    button.clicked.connect(lambda: pressed())
+    return button
+
+
 def small_button(text: str, tip: str) -> QPushButton:
     """A button as wide as its text, beside something wider."""
     button = QPushButton(text)
@@ -97,6 +105,12 @@ def text_label(name: str = "") -> QLabel:
     policy.setHeightForWidth(True)
     label.setSizePolicy(policy)
     return label
+
+
+def say(label: QLabel, text: str) -> None:
+    """Show a sentence; with none, the label takes no room."""
+    label.setText(text)
+    label.setVisible(bool(text))
 
 
 def title_label(text: str) -> QLabel:
