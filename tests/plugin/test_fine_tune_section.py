@@ -17,6 +17,8 @@ from napari_runet.engine.messages import (
     CandidateReady,
     Failed,
     FineTuneReport,
+    Finished,
+    IterationDone,
     PreviewBox,
     PreviewReady,
     RegionBox,
@@ -232,3 +234,30 @@ def test_a_candidate_of_which_nothing_could_be_measured_is_not_said_to_be_worse(
     figures = {"better": None, "method": "none", "reason": "Nobody can know."}
     panel.session.candidate = CandidateModel(tmp_path, model.card, figures, model)
     assert panel.fine_tune_section.verdict.text() == "Nobody can know."
+
+
+def test_what_differs_is_counted_once_the_candidate_has_its_last_iteration(panel):
+    layer = correct(panel)
+    assert panel.fine_tuning.start()
+    output, model = panel.requests[0][1]["output"], panel.session.model
+    shutil.copytree(model.folder, output)
+    figures = {"better": True, "before": 0.5, "after": 0.6, "reason": "Dice."}
+    panel.tuning_engine.segment = lambda *_, **__: "comparison 1"
+    event = CandidateReady(id="request 1", folder=str(output), sha256="", parent="", figures=figures)
+    panel.fine_tuning.on_event(event)
+    notice = panel.fine_tune_section.notice
+    for iteration in (1, 2):
+        assert notice.text() == ""
+        file = ArrayFile(path="", shape=(1, 150, 200), dtype="uint8")
+        facts = {"foreground": file, "mean_confidence": 0.9, "changed": 0}
+        mask = np.zeros((1, 150, 200), np.uint8)
+        mask[0, :iteration, :10] = 255
+        panel.fine_tuning.on_event(IterationDone(id="comparison 1", iteration=iteration, **facts), mask)
+    about = {"threshold": 0.5, "model_id": "tiny-v2", "model_sha256": "", "device": "cpu", "seconds": 1.0}
+    panel.fine_tuning.on_event(Finished(id="comparison 1", iterations=2, **about))
+    assert notice.text().startswith("20 pixels of eye differ from the mask before")
+    panel.fine_tune_section.flip.click()
+    assert "You see the candidate's mask alone." in notice.text() and not layer.visible
+    panel.fine_tune_section.flip.click()
+    assert "alone" not in notice.text() and layer.visible
+    panel.fine_tuning.deciding.reject()

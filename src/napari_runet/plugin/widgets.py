@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 SPACING = 6
 _ICON_SIZE = 16
-_MINIMUM_WIDTH = 320
+_MINIMUM_WIDTH = 340
 _FAINT = 70
 Shape = tuple[tuple[float, float], ...]
 _BAR_LEFT: Shape = ((2, 3), (4, 3), (4, 13), (2, 13))
