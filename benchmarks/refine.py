@@ -6,7 +6,7 @@ A simulated person paints one stroke after another, each along the worst mistake
     refine      after each stroke, what two further iterations change because of it, and what it grows to
                 (`corrections.spreading`); all of it is taken, without a look
     choose      the same, by a person who looks at what is offered, as the panel asks: it is taken where at least two
-                thirds of it are right, else left
+                thirds of it are right and the mask gets better, else left
     tune        as choose, and fine-tuning on the image's corrections after each five strokes (`--tune`)
 
 Printed is the mean Dice over images after each stroke, and the strokes that each needs to come as far as the strokes
@@ -91,7 +91,7 @@ class Sitting:
         return before != self.known
 
     def refine(self, strokes: np.ndarray, look: bool) -> None:
-        """Take what the strokes change around them; with a look, only where two thirds of it are right."""
+        """Take what the strokes change around them; with a look, only where it is right enough."""
         begin = time.perf_counter()
         box = surroundings(strokes, Region(0, 0, *strokes.shape))
         if box is None:
@@ -111,7 +111,8 @@ class Sitting:
         truth, offered = self.truth[box.slices], np.where(known != UNKNOWN, known, labels_from(found, threshold))
         changed = (offered != before) & (truth != UNKNOWN)
         right, wrong = int((offered == truth)[changed].sum()), int((offered != truth)[changed].sum())
-        if look and right < 2 * wrong:
+        better = dice(offered, truth) > dice(before, truth)
+        if look and (right < 2 * wrong or not better):
             return
         self.base = self.base.copy()
         self.base[:, *box.slices] = found

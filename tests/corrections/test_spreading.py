@@ -106,3 +106,14 @@ def test_a_stroke_grows_over_the_rest_of_the_thing_and_no_further():
     # as sure as most of the stroke: 80 comes, 60 and 20 do not; as doubtful as what is erased: 180 goes, 200 stays
     assert labels_from(grown, 0.5)[1, 10] == 0
     assert not labels_from(grown, 0.5)[[0, 2]].any()
+
+
+def test_a_stroke_that_says_too_little_does_not_grow():
+    own = np.full((1, 30, 30), 100, np.uint8)
+    strokes = np.zeros((30, 30), bool)
+    for length, grows in ((9, False), (300, True)):
+        strokes[:] = False
+        strokes.ravel()[:length] = True
+        pinned = np.where(strokes, 1, UNKNOWN).astype(np.uint8)
+        grown = grow(own, own, own, pinned=pinned, strokes=strokes, threshold=0.5)
+        assert (grown != own).any() == grows

@@ -34,6 +34,8 @@ ADDS_FROM = 0.15
 """A stroke that adds a class grows over pixels of at least this probability."""
 ERASES_TO = 0.9
 """A stroke that erases grows over pixels of at most this probability. (Both chosen on validation images.)"""
+MOST_GROWTH = 10
+"""A stroke that would grow to more than this many times its own pixels does not grow: it says too little about them."""
 _AROUND = np.ones((3, 3), bool)
 
 
@@ -151,6 +153,8 @@ def grow(
             level = np.clip(np.quantile(sure[piece], 1 - MOST_OF_A_STROKE), least, most)
             alike = free & np.isin(shown, np.unique(shown[piece])) & (sure >= level)
             reached = ndimage.binary_propagation(piece, _AROUND, mask=piece | alike) & free
+            if np.count_nonzero(reached) > MOST_GROWTH * np.count_nonzero(piece):
+                continue
             grown[:, reached] = 0
             if label:
                 grown[label - 1, reached] = 255
