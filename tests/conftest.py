@@ -1,9 +1,15 @@
 """Fixtures for all tests."""
 
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+# whoever runs the tests keeps the preferences of their own napari, and tests that run side by side do not meet there
+NAPARI_SETTINGS = tempfile.TemporaryDirectory(prefix="napari-settings-")
+os.environ["NAPARI_CONFIG"] = str(Path(NAPARI_SETTINGS.name) / "settings.yaml")
 
 # a busy machine is no failure
 settings.register_profile("napari-runet", deadline=None)
