@@ -54,9 +54,7 @@ def say(text: str) -> None:
 
 def has_screen(environment: Mapping[str, str], platform: str = sys.platform) -> bool:
     """Whether windows can be shown: always, except on a Linux without X or Wayland."""
-    return not platform.startswith("linux") or bool(
-        environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY")
-    )
+    return not platform.startswith("linux") or bool(environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY"))
 
 
 def on_screen(command: Sequence[str], screen: bool) -> list[str]:
@@ -182,6 +180,7 @@ def test(arguments: Sequence[str], screen: bool) -> int:
     """Run every check, the tests last; 0 when all passed."""
     checks = {
         "ruff": [venv_program("ruff"), "check", "."],
+        "ruff format": [venv_program("ruff"), "format", "--check", "."],
         "mypy": [venv_program("mypy")],
         "import-linter": [venv_program("lint-imports")],
         "npe2": [venv_program("npe2"), "validate", "napari-runet"],

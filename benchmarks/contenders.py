@@ -132,8 +132,7 @@ def gpu_32(model: str, height: int, width: int, backend: str) -> Work:
 
 
 CONTENDERS = {
-    work.__name__: work
-    for work in (yardstick, logits, whole, training_yardstick, training_ours, matmul, gpu_1, gpu_32)
+    work.__name__: work for work in (yardstick, logits, whole, training_yardstick, training_ours, matmul, gpu_1, gpu_32)
 }
 
 

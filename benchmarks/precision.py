@@ -1,6 +1,6 @@
 """What bfloat16 costs: Dice of the base backend's masks in float32 and in bfloat16, image by image.
 
-    python benchmarks/precision.py --data FOLDER_OF_SETS [--split val] [--models retina,roads,hands] [--images 12]
+python benchmarks/precision.py --data FOLDER_OF_SETS [--split val] [--models retina,roads,hands] [--images 12]
 """
 
 import argparse

@@ -60,9 +60,7 @@ def run(
 ) -> list[np.ndarray]:
     """(K, Y, X) uint8 of each iteration."""
     settings = SegmentationSettings(iterations=iterations, rescale=False)
-    steps = iterate(
-        ImageInput.from_array(image), model, settings, start=start, intensities=intensities, quantised=True
-    )
+    steps = iterate(ImageInput.from_array(image), model, settings, start=start, intensities=intensities, quantised=True)
     return [step.foreground for step in steps]
 
 

@@ -71,9 +71,7 @@ def test_each_plane_of_a_stack_begins_from_its_own(model, tmp_path):
         (np.full((40, 49), 255, np.uint8), "knows no pixel"),
     ],
 )
-def test_a_start_mask_that_cannot_be_is_a_sentence_and_the_others_go_on(
-    home, pictures, starts, tmp_path, labels, says
-):
+def test_a_start_mask_that_cannot_be_is_a_sentence_and_the_others_go_on(home, pictures, starts, tmp_path, labels, says):
     Image.fromarray(labels).save(starts / "picture-1.png")
     result = CliRunner().invoke(
         app, ["segment", str(pictures), "--model", "tiny", "--output", str(tmp_path / "m"), "--start", str(starts)]

@@ -280,9 +280,7 @@ def test_a_worker_that_cannot_be_understood_is_not_said_to_lack_memory(tmp_path,
     (tmp_path / "babbling.py").write_text(babble)
     monkeypatch.setattr(process, "_COMMAND", "babbling")
     ended = threading.Event()
-    worker = process.WorkerProcess(
-        tmp_path, {"PYTHONPATH": str(tmp_path)}, lambda *_: None, lambda _: ended.set()
-    )
+    worker = process.WorkerProcess(tmp_path, {"PYTHONPATH": str(tmp_path)}, lambda *_: None, lambda _: ended.set())
     assert ended.wait(60) and gone(worker.pid)
     sentence, _ = worker.describe_end()
     assert "cannot be read" in sentence and "memory" not in sentence

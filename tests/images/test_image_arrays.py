@@ -140,6 +140,7 @@ def test_normalisation_by_percentiles(per_channel, dtype):
 @given(st.floats(1e-3, 1e4), st.floats(-1e4, 1e4))
 def test_brightness_and_contrast_do_not_matter(scale, offset):
     array = np.random.default_rng(0).random((20, 20))
+
     def run(values):
         return normalise(values[..., None], measure_range(ImageInput.from_array(values), (), 1, 99, per_channel=True))
 

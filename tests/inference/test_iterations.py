@@ -122,9 +122,7 @@ def test_a_tile_does_not_hold_on_to_its_mask_between_iterations(photograph):
         return logits, state
 
     network.step = watched
-    steps = iterate_plane(
-        card, network, ImageInput.from_array(photograph), iterations=2, tile_size=64, tile_overlap=16
-    )
+    steps = iterate_plane(card, network, ImageInput.from_array(photograph), iterations=2, tile_size=64, tile_overlap=16)
     next(steps)
     gc.collect()
     held = sum(storage() is not None for storage in seen)

@@ -20,4 +20,3 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("a small disk cannot be mounted here")
     yield folder
     subprocess.run(["umount", str(folder)], check=True)
-

@@ -97,7 +97,7 @@ def test_the_digest_is_of_the_level_and_the_state_changes_with_any_file(tmp_path
 
 
 def image_of(version: str, shape: tuple[int, ...] = (2, 1500, 1100)) -> LabelImage:
-    finest = LabelLevel(shape, (1.0, 0.5, 0.25)[-len(shape):], (0.0, 3.0, 4.0)[-len(shape):])
+    finest = LabelLevel(shape, (1.0, 0.5, 0.25)[-len(shape) :], (0.0, 3.0, 4.0)[-len(shape) :])
     return LabelImage(
         name="roads", version=version, axes="TYX"[-len(shape):], levels=with_coarser_levels((finest,)),
         units=(None, "micrometer", None)[-len(shape):], core=256,

@@ -18,9 +18,7 @@ def open_files() -> int:
 
 @pytest.mark.parametrize("kept", [0, 1 << 24])
 @pytest.mark.parametrize("stack", [(), (4,), (2, 3)])
-def test_planes_are_where_they_were_written(
-    stack: tuple[int, ...], kept: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_planes_are_where_they_were_written(stack: tuple[int, ...], kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plane_store, "KEPT_IN_MEMORY", kept)
     masks = MaskStack((*stack, 5, 7))
     expected = np.zeros((*stack, 5, 7), np.uint8)

@@ -88,9 +88,7 @@ def test_gru_of_the_baselines(activations):
     z = sigmoid(numbers.conv_norm(both, "w_z", relu=False))
     r = sigmoid(numbers.conv_norm(both, "w_r", relu=False))
     candidate = np.tanh(numbers.conv_norm(np.concatenate([e[0].numpy(), r * h[0].numpy()]), "w_h", relu=False))
-    np.testing.assert_allclose(
-        gru(e, h)[0].detach().numpy(), z * h[0].numpy() + (1 - z) * candidate, atol=1e-10
-    )
+    np.testing.assert_allclose(gru(e, h)[0].detach().numpy(), z * h[0].numpy() + (1 - z) * candidate, atol=1e-10)
 
 
 def test_unit_of_the_heavy_encoders(activations):

@@ -24,9 +24,7 @@ SHOWN = (2, 1)
         ("range", {"T": (-5, 99), "Z": (7, 9)}, [(0, 2), (1, 2), (2, 2), (3, 2)]),
     ],
 )
-def test_which_planes_are_meant(
-    scope: str, ranges: dict[str, tuple[int, int]], planes: list[tuple[int, ...]]
-) -> None:
+def test_which_planes_are_meant(scope: str, ranges: dict[str, tuple[int, int]], planes: list[tuple[int, ...]]) -> None:
     assert planes_meant(scope, SHOWN, "TZ", (4, 3), ranges) == planes
 
 

@@ -263,4 +263,3 @@ def is_out_of_room(error: BaseException | None) -> bool:
             return True
         error = error.__cause__
     return False
-

@@ -69,9 +69,7 @@ class Plan:
         if not self.output.is_in_blocks(image):
             return self.how
         kind = OME_TIFF if self.output.format == OME_TIFF else "zarr"
-        return self.how.model_copy(
-            update={"format": kind, "level": self.output.level, "halo": HALO, "rescale": False}
-        )
+        return self.how.model_copy(update={"format": kind, "level": self.output.level, "halo": HALO, "rescale": False})
 
 
 def plan(

@@ -180,9 +180,7 @@ def _anchor(end: SkeletonEnd, depth: npt.NDArray[np.float64]) -> _Anchor:
     return _Anchor((end.y, end.x), float(2 * np.median(radii) - 1) if len(radii) else 1.0)
 
 
-def _stamp(
-    way: npt.NDArray[np.intp], first: float, second: float, shape: tuple[int, ...]
-) -> npt.NDArray[np.bool_]:
+def _stamp(way: npt.NDArray[np.intp], first: float, second: float, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
     """All pixels within half a width of the way; the width goes from the first to the second along it."""
     painted = np.zeros(shape, bool)
     for (y, x), width in zip(way, np.linspace(first, second, len(way)), strict=True):

@@ -174,9 +174,7 @@ def write_pixels(private: Path, wanted: PixelsWanted, arrays: Sequence[Any]) -> 
     key = tuple(part.start if part.single else slice(part.start, part.stop, part.step) for part in wanted.part)
     pixels = np.asarray(arrays[wanted.level][key])
     path = private / f"{wanted.id}-in-pixels-{wanted.number}.npy"
-    return PixelsRequest(
-        id=uuid.uuid4().hex, target=wanted.id, number=wanted.number, pixels=write_array(path, pixels)
-    )
+    return PixelsRequest(id=uuid.uuid4().hex, target=wanted.id, number=wanted.number, pixels=write_array(path, pixels))
 
 
 def remove_files(private: Path, request_id: str, which: str) -> None:

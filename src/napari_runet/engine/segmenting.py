@@ -207,9 +207,7 @@ def read_request_start(request: SegmentRequest) -> tuple[Start | None, Intensity
         intensities = IntensityRange(low, high)
     if request.start is None:
         return None, intensities
-    return Start(
-        foreground=read_array(request.start.foreground), pinned=read_array(request.start.pinned)
-    ), intensities
+    return Start(foreground=read_array(request.start.foreground), pinned=read_array(request.start.pinned)), intensities
 
 
 def read_region(box: RegionBox, image: ImageInput) -> Region:

@@ -52,9 +52,7 @@ class PixelSize:
 AS_IT_IS = PixelSize()
 
 
-def find_pixel_size(
-    plane_shape: tuple[int, int], look: Look, *, best: float, low: float, high: float
-) -> PixelSize:
+def find_pixel_size(plane_shape: tuple[int, int], look: Look, *, best: float, low: float, high: float) -> PixelSize:
     """Estimate how wide the structures are, and by how much to rescale the plane for the model.
 
     The first look is at the whole plane, reduced. What is found tells at which scale the structures would have the

@@ -154,5 +154,3 @@ def in_order_of_ending(
     finally:
         for future in waiting:
             future.cancel()
-
-

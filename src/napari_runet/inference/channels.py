@@ -8,9 +8,7 @@ import numpy.typing as npt
 from napari_runet.images.image_input import ImageError
 
 
-def match_channels(
-    pixels: npt.NDArray[np.floating[Any]], wanted: int, name: str
-) -> npt.NDArray[np.floating[Any]]:
+def match_channels(pixels: npt.NDArray[np.floating[Any]], wanted: int, name: str) -> npt.NDArray[np.floating[Any]]:
     """Repeat a grey channel, or average three colours to grey, so that (Y, X, C) has `wanted` channels.
 
     Raises

@@ -105,9 +105,7 @@ def iterate_plane(
     """
     if intensities is None:
         how = card.normalisation
-        intensities = measure_range(
-            image, index, how.low_percentile, how.high_percentile, per_channel=how.per_channel
-        )
+        intensities = measure_range(image, index, how.low_percentile, how.high_percentile, per_channel=how.per_channel)
     start = start or Start()
     box = region or Region(0, 0, *image.plane_shape)
     read = _TileReader(card, network, image, index, box, intensities)

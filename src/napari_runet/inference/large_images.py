@@ -75,9 +75,7 @@ class LargeImage:
         source = _source_of(job, pull)
         array = source.array(job.how.level)
         level = source.level(job.how.level)
-        axes, asked = axes_of_file(
-            job.image.name, level.shape, source.axes, card.network.in_channels, job.axes
-        )
+        axes, asked = axes_of_file(job.image.name, level.shape, source.axes, card.network.in_channels, job.axes)
         image = ImageInput.from_array(array, axes=axes, name=job.image.name)
         return cls(source, image, job.how.level, asked, min(job.how.tile_size, LARGEST_CORE), job.how.halo)
 
@@ -149,9 +147,7 @@ class LargeImage:
         return tuple(index[letters.index(letter)] for letter in "TZ" if letter in letters)
 
 
-def task_of(
-    job: Job, large: LargeImage, block: Block, intensities: IntensityRange, labels: GrowingLabels
-) -> BlockTask:
+def task_of(job: Job, large: LargeImage, block: Block, intensities: IntensityRange, labels: GrowingLabels) -> BlockTask:
     """A block as a task of its own."""
     return BlockTask(
         block=block,

@@ -122,9 +122,7 @@ def segment_files(
     )
     inputs = [images] if isinstance(images, str | Path) else images
     begin = None if start is None else Path(start)
-    planned = plan(
-        inputs, written, loaded.card, settings, pattern=pattern, axes=axes, start=begin, overwrite=overwrite
-    )
+    planned = plan(inputs, written, loaded.card, settings, pattern=pattern, axes=axes, start=begin, overwrite=overwrite)
     with who_works(loaded, settings.device, workers, scheduler) as cluster:
         return carry_out(planned, loaded, told, cluster=cluster)
 

@@ -166,9 +166,7 @@ def _pins(
     return np.where(pinned, shown, UNKNOWN).astype(np.uint8)
 
 
-def _labels(
-    what: str, values: npt.NDArray[Any], shape: tuple[int, int], card: ModelCard, name: str
-) -> Labels:
+def _labels(what: str, values: npt.NDArray[Any], shape: tuple[int, int], card: ModelCard, name: str) -> Labels:
     """A label image as uint8, checked."""
     _check_size(what, values.shape, shape, name)
     if values.dtype.kind not in "bui":

@@ -207,8 +207,7 @@ def read_large_tiff(path: Path) -> LargeTiff:
             if len(shape) != len(full):
                 break
             pixel = tuple(
-                scale.get(letter, 1.0) * whole / here
-                for letter, whole, here in zip(letters, full, shape, strict=True)
+                scale.get(letter, 1.0) * whole / here for letter, whole, here in zip(letters, full, shape, strict=True)
             )
             levels.append(Level(str(number), shape, dtype, shape, pixel, (0.0,) * len(shape)))
     units = tuple(unit if letter in scale else None for letter in letters)
@@ -321,4 +320,3 @@ class PulledArray:
         sizes = zip(key, self.shape, strict=True)
         whole = (slice(*part.indices(size)) if isinstance(part, slice) else int(part) for part, size in sizes)
         return self.pull(self.number, tuple(whole))
-

@@ -165,9 +165,7 @@ class GrowingLabels:
     ) -> npt.NDArray[np.uint8]:
         """Some rows and columns, which rise, of a plane."""
         y, x = int(rows[0]), int(columns[0])
-        part: npt.NDArray[np.uint8] = self.read(
-            index, y, x, (int(rows[-1]) + 1 - y, int(columns[-1]) + 1 - x), level
-        )
+        part: npt.NDArray[np.uint8] = self.read(index, y, x, (int(rows[-1]) + 1 - y, int(columns[-1]) + 1 - x), level)
         return part[rows - y][:, columns - x]
 
     def publish(self, store: Path, name: str) -> None:

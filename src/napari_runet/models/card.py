@@ -128,9 +128,7 @@ class ModelCard(BaseModel):
     @classmethod
     def _valid_id(cls, value: str) -> str:
         if not re.fullmatch(MODEL_ID_PATTERN, value):
-            raise ValueError(
-                f"{value!r} is no model id: use lower-case letters, digits, '.', '_' and '-', at most 64"
-            )
+            raise ValueError(f"{value!r} is no model id: use lower-case letters, digits, '.', '_' and '-', at most 64")
         return value
 
     def model_post_init(self, context: Any, /) -> None:

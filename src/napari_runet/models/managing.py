@@ -29,9 +29,7 @@ def free_folder(store: ModelStore, model_id: str) -> Path:
         When the id is none, or is taken.
     """
     if not re.fullmatch(MODEL_ID_PATTERN, model_id):
-        raise ModelError(
-            f"{model_id!r} is no model id: use lower-case letters, digits, '.', '_' and '-', at most 64."
-        )
+        raise ModelError(f"{model_id!r} is no model id: use lower-case letters, digits, '.', '_' and '-', at most 64.")
     if (store.shipped / model_id / CARD_FILE).exists() or (store.user / model_id).exists():
         raise ModelError(f"There is a model called {model_id!r} already; choose another name.")
     return store.user / model_id

@@ -91,9 +91,7 @@ class IterativeNetwork(nn.Module, ABC):
         for logits in self.iterate_from(padded, self.initial_state(padded), iterations):
             yield logits[..., :height, :width]
 
-    def iterate_from(
-        self, images: Tensor, state: State, iterations: int, pins: Pins | None = None
-    ) -> Iterator[Tensor]:
+    def iterate_from(self, images: Tensor, state: State, iterations: int, pins: Pins | None = None) -> Iterator[Tensor]:
         """Yield the logits of each iteration from any state; s is pinned again after every one.
 
         Rows and columns of `images` are multiples of `stride`.

@@ -33,9 +33,7 @@ class RecurrentUNet(IterativeNetwork):
         `DualGatedUnit` for DRU, `SingleGatedUnit` for SRU.
     """
 
-    def __init__(
-        self, config: NetworkConfig, level: int, unit: type[DualGatedUnit] | type[SingleGatedUnit]
-    ) -> None:
+    def __init__(self, config: NetworkConfig, level: int, unit: type[DualGatedUnit] | type[SingleGatedUnit]) -> None:
         super().__init__(config, stride=2**POOLINGS)
         self.level = level
         widths = [config.base_channels * 2**i for i in range(POOLINGS + 1)]

@@ -77,9 +77,7 @@ class BatchOpening:
     def left(self) -> "list[Row]":
         """The images with a mask that nobody has opened or corrected, the most doubtful first."""
         rows = [
-            row
-            for row in self._state.rows
-            if row.has_mask and row.state != "corrected" and row.path not in self._seen
+            row for row in self._state.rows if row.has_mask and row.state != "corrected" and row.path not in self._seen
         ]
         return sorted(rows, key=lambda row: -_doubt(row))
 

@@ -306,4 +306,3 @@ def _box(text: str, tip: str) -> QCheckBox:
     box = QCheckBox(text)
     box.setToolTip(tip)
     return box
-

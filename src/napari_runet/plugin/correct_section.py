@@ -10,7 +10,6 @@ from napari_runet.plugin.segment_section import NOTICE_MARKS
 from napari_runet.plugin.widgets import SPACING, boxed, column, say, text_button, text_label, title_label
 
 if TYPE_CHECKING:
-
     from napari.components import ViewerModel
 
     from napari_runet.plugin.bridging import Bridging

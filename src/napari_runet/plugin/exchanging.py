@@ -77,9 +77,7 @@ class Exchanging:
         found: ToExport = [
             (plane.image.name, plane.source, plane.known.correction) for plane in self._correcting.corrected_planes()
         ]
-        found += [
-            (image.name, source, known.correction) for image, source, known in self._correcting.kept_planes()
-        ]
+        found += [(image.name, source, known.correction) for image, source, known in self._correcting.kept_planes()]
         return [(file_stem(name), source, correction) for name, source, correction in found]
 
     def _put(self, corrections: dict[str, Correction]) -> None:

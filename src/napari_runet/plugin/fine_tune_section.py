@@ -17,7 +17,6 @@ from napari_runet.plugin.tuning_options import TuningOptions
 from napari_runet.plugin.widgets import SPACING, Fold, boxed, column, say, text_button, text_label, title_label
 
 if TYPE_CHECKING:
-
     from qtpy.QtGui import QShowEvent
 
     from napari_runet.plugin.fine_tuning import FineTuning
@@ -48,9 +47,7 @@ class FineTuneSection(QWidget):
         self.flip = text_button(
             "Flip masks", "Show the candidate's mask instead of yours, or yours again.", deciding.flip
         )
-        self.go_back = text_button(
-            "Go back", "Segment with the model that this one was tuned from.", deciding.go_back
-        )
+        self.go_back = text_button("Go back", "Segment with the model that this one was tuned from.", deciding.go_back)
         self.notice = text_label("tuning-notice")
         self.plot: TuningPlot | None = None
         self._asked_to_stop = QElapsedTimer()

@@ -184,6 +184,4 @@ def _describe(image: "Image", axes: str, arrays: Sequence[Any], token: str) -> P
     )
     named = tuple(None if units.get(letter, "pixel") == "pixel" else units[letter] for letter in axes)
     content = f"{token}-{content_digest(arrays[0])}"
-    return PulledImage(
-        axes=axes, units=named, levels=levels, dtype=np.dtype(arrays[0].dtype).str, content=content
-    )
+    return PulledImage(axes=axes, units=named, levels=levels, dtype=np.dtype(arrays[0].dtype).str, content=content)

@@ -87,9 +87,7 @@ def owner_of(viewer: "ViewerModel", layer: object) -> "ResultLayers | None":
 def results_of(viewer: "ViewerModel", image: Image, model_id: str | None = None) -> "ResultLayers | None":
     """The result of an image, and of one model where it is named; the topmost one."""
     fitting = [
-        owner
-        for owner in found_in(viewer)
-        if owner.image is image and (model_id is None or owner.card.id == model_id)
+        owner for owner in found_in(viewer) if owner.image is image and (model_id is None or owner.card.id == model_id)
     ]
     return fitting[-1] if fitting else None
 

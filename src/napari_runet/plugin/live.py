@@ -24,9 +24,7 @@ class Live(QObject):
         Owns this.
     """
 
-    def __init__(
-        self, session: "Session", planning: "Planning", segmentation: "Segmentation", parent: QObject
-    ) -> None:
+    def __init__(self, session: "Session", planning: "Planning", segmentation: "Segmentation", parent: QObject) -> None:
         super().__init__(parent)
         self._session, self._planning, self._segmentation = session, planning, segmentation
         self._rest = QTimer(self)

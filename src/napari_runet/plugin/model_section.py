@@ -66,7 +66,6 @@ class ModelSection(QWidget):
         dialog.show()
         return dialog
 
-
     def new_model(self) -> NewModelDialog:
         """Ask for a new model; it is made when that is answered."""
         source, image = self._session.source, self._session.image

@@ -8,7 +8,6 @@ from napari_runet.plugin.segment_section import NOTICE_MARKS
 from napari_runet.plugin.widgets import SPACING, column, quiet, text_button, text_label, title_label
 
 if TYPE_CHECKING:
-
     from napari_runet.plugin.next_places import NextPlaces
     from napari_runet.plugin.session import Session
 

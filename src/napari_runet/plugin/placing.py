@@ -50,9 +50,7 @@ class Placement:
         return view if shape == view.shape else np.broadcast_to(view, shape)
 
 
-def place(
-    layer: "Image", source: "Source", region: "Region | None" = None, *, whole_stack: bool = False
-) -> Placement:
+def place(layer: "Image", source: "Source", region: "Region | None" = None, *, whole_stack: bool = False) -> Placement:
     """Find the transform that puts a mask of `source` (or of a box of it, or of all planes) where its pixels are.
 
     The dimensions are those of the image. A leading channel dimension is left out where the image's transform

@@ -82,9 +82,7 @@ class Planning:
             return source.index[:time] + source.index[time + 1 :]
 
         ordered = sorted(sources, key=lambda source: (line(source), source.index[time]))
-        return [
-            PlaneJob(image, source, self._region(image, source), f"{press}-{line(source)}") for source in ordered
-        ]
+        return [PlaneJob(image, source, self._region(image, source), f"{press}-{line(source)}") for source in ordered]
 
     def _with_shapes(self, image: "Image", sources: "list[Source]") -> "list[Source]":
         """The planes on which something is enclosed."""

@@ -100,9 +100,7 @@ def read_layer(layer: "Image", point: "Sequence[float]", reading: Reading | None
         axes = _guess(layer, array)
     image = ImageInput.from_array(array, rgb=layer.rgb, axes=axes, name=layer.name)
     letters = axes.order[:-1] if layer.rgb else axes.order
-    factors = tuple(
-        full / max(1, here) for full, here in zip(arrays[0].shape[: layer.ndim], array.shape, strict=False)
-    )
+    factors = tuple(full / max(1, here) for full, here in zip(arrays[0].shape[: layer.ndim], array.shape, strict=False))
     return Source(image, _plane_shown(layer, point, axes, array.shape, factors), letters, level, len(arrays), factors)
 
 
@@ -130,9 +128,7 @@ def _plane_shown(
         return ()
     world = [0.0] * max(0, layer.ndim - len(point)) + list(point)
     position = layer.world_to_data(world[-layer.ndim :])
-    return tuple(
-        int(np.clip(np.round(position[axis] / factors[axis]), 0, shape[axis] - 1)) for axis in axes.plane_axes
-    )
+    return tuple(int(np.clip(np.round(position[axis] / factors[axis]), 0, shape[axis] - 1)) for axis in axes.plane_axes)
 
 
 def other_readings(layer: "Image", level: int = 0) -> list[tuple[Axes, str]]:

@@ -90,9 +90,7 @@ class Result:
         """How many iterations the run itself computed."""
         return len(self.iterations) - self.from_correction
 
-    def follow(
-        self, parts: list[npt.NDArray[np.uint8]], box: tuple[slice, slice] = (slice(None), slice(None))
-    ) -> None:
+    def follow(self, parts: list[npt.NDArray[np.uint8]], box: tuple[slice, slice] = (slice(None), slice(None))) -> None:
         """Have parts of a box, (K, height, width) uint8, be in the iterations after the run's own; [] for none.
 
         What such iterations held before stays outside the box.

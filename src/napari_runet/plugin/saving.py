@@ -52,9 +52,7 @@ class StackFile:
         axes = some.source.input.axes
         letters = "".join(axes.order[axis] for axis in axes.plane_axes)
         shape = (*some.stack_shape, *some.source.input.plane_shape)
-        write_stack(
-            self.path, self._masks(shape), shape, f"{letters}YX", pixel_size=self.pixel_size, unit=self.unit
-        )
+        write_stack(self.path, self._masks(shape), shape, f"{letters}YX", pixel_size=self.pixel_size, unit=self.unit)
 
     def _masks(self, shape: tuple[int, ...]) -> "Iterator[npt.NDArray[np.uint8]]":
         for index in np.ndindex(shape[:-2]):

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     Plane = npt.NDArray[np.uint8]
 
 
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Window:
     """Some rows and columns of an array that is read as it is needed.

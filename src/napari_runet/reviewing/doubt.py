@@ -67,8 +67,9 @@ class Doubt:
     def parts(self, rows: slice, columns: slice) -> dict[str, float]:
         """What each part contributes to the mean score of a box, were none of it settled."""
         halo = slice(max(0, rows.start - _OPEN), rows.stop + _OPEN), slice(max(0, columns.start - _OPEN), None)
-        inner = slice(rows.start - halo[0].start, rows.stop - halo[0].start), slice(
-            columns.start - halo[1].start, columns.stop - halo[1].start
+        inner = (
+            slice(rows.start - halo[0].start, rows.stop - halo[0].start),
+            slice(columns.start - halo[1].start, columns.stop - halo[1].start),
         )
         before = None if self.before is None else self.before[:, *halo]
         pointwise = _pointwise(self.last[:, *halo], before, self.threshold)
@@ -173,4 +174,3 @@ def _islands(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
     strength[0] = 0
     drawn: npt.NDArray[np.uint8] = np.rint(strength).astype(np.uint8)[pieces]
     return drawn
-

@@ -160,9 +160,7 @@ class _Run:
         training = {**card.training, "training_steps": trainer.training_step, "seconds": round(trainer.seconds)}
         metrics = {"val": {"dice": [round(value, 4) for value in dice]}}
         try:
-            save_state(
-                self.output, card.model_copy(update={"training": training, "metrics": metrics}), trainer.average
-            )
+            save_state(self.output, card.model_copy(update={"training": training, "metrics": metrics}), trainer.average)
         except OSError as error:
             raise not_written(self.output / CARD_FILE, error) from error
 

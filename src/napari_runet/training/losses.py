@@ -10,9 +10,7 @@ UNKNOWN = 255
 """Label of pixels that are not counted."""
 
 
-def recurrent_loss(
-    logits: Sequence[Tensor], target: Tensor, *, alpha: float = 0.4, dice_weight: float = 0.0
-) -> Tensor:
+def recurrent_loss(logits: Sequence[Tensor], target: Tensor, *, alpha: float = 0.4, dice_weight: float = 0.0) -> Tensor:
     """Weighted sum of the losses at each iteration, section 3.3 of the paper.
 
     ``L = sum_t alpha^(N - t) L_t``, with L_t the cross-entropy of iteration t, plus `dice_weight` times one

@@ -192,9 +192,7 @@ class Trainer:
         self.network.load_state_dict(
             {key.removeprefix("network/"): value for key, value in tensors.items() if key.startswith("network/")}
         )
-        self.optimiser.load_state_dict(
-            {"state": moments, "param_groups": self.optimiser.state_dict()["param_groups"]}
-        )
+        self.optimiser.load_state_dict({"state": moments, "param_groups": self.optimiser.state_dict()["param_groups"]})
         self.generator.set_state(tensors["generator"])
         self.card = ModelCard.model_validate_json(numbers["card"])
         self.training_step = int(numbers["training_step"])

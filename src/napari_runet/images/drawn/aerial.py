@@ -161,9 +161,7 @@ def _streets(rng: np.random.Generator, size: int, metre: float, town: Floats) ->
     return roads
 
 
-def _parts_in_town(
-    rng: np.random.Generator, line: Points, town: Floats, metre: float, direction: int
-) -> list[_Road]:
+def _parts_in_town(rng: np.random.Generator, line: Points, town: Floats, metre: float, direction: int) -> list[_Road]:
     size = town.shape[0]
     within = ((line >= 0) & (line < size)).all(axis=1)
     where = np.clip(line.astype(int), 0, size - 1)
@@ -216,9 +214,7 @@ def _direction(road: _Road, place: int) -> Points:
     return unit
 
 
-def _rectangle(
-    ground: _Ground, centre: Points, way: Points, half: tuple[float, float]
-) -> Pixels:
+def _rectangle(ground: _Ground, centre: Points, way: Points, half: tuple[float, float]) -> Pixels:
     """Pixels of a rectangle: its middle, the direction of its long side, and half of its two lengths."""
     aside = np.array([-way[1], way[0]])
     corners = [centre + a * half[0] * way + b * half[1] * aside for a, b in ((1, 1), (1, -1), (-1, -1), (-1, 1))]

@@ -27,9 +27,7 @@ def _wood(rng: np.random.Generator, size: int) -> Floats:
     return image
 
 
-def _box(
-    image: Floats, centre: tuple[float, float], half: tuple[float, float], angle: float
-) -> Pixels:
+def _box(image: Floats, centre: tuple[float, float], half: tuple[float, float], angle: float) -> Pixels:
     """Pixels of a turned rectangle; centre and half sides (y, x) as shares of the picture."""
     size = image.shape[0]
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])

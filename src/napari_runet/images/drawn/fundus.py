@@ -173,9 +173,7 @@ def _grow_one(
     return children
 
 
-def _meets(
-    owner: Owners, y: float, x: float, heading: float, radius: float, number: int, eye: _Eye
-) -> bool:
+def _meets(owner: Owners, y: float, x: float, heading: float, radius: float, number: int, eye: _Eye) -> bool:
     """Whether another vessel of the same tree lies just ahead, or the fovea, which has none."""
     reach = radius + 9 * eye.unit
     ahead_y, ahead_x = y + reach * np.sin(heading), x + reach * np.cos(heading)

@@ -75,9 +75,7 @@ class _Scene:
         blend(image, share, np.stack(skin, axis=-1))
         return developed(image, self._rng, 0.5, 2.5), (share > 0.5).astype(np.uint8)
 
-    def _seen(
-        self, layer: Floats, corner: Floats, turn: float = 0.0, zoom: float = 1.0, reach: float = 0.0
-    ) -> Floats:
+    def _seen(self, layer: Floats, corner: Floats, turn: float = 0.0, zoom: float = 1.0, reach: float = 0.0) -> Floats:
         """A layer, turned and enlarged around the elbow and moved up by a share of the frame, as the camera sees it."""
         elbow = np.array([self._room, self._room / 2])
         cosine, sine = np.cos(turn) / zoom, np.sin(turn) / zoom
