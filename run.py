@@ -68,11 +68,6 @@ def demo_arguments(arguments: Sequence[str], screen: bool, picture: Path) -> lis
     return list(arguments) if screen or asked else [*arguments, "--screenshot", str(picture)]
 
 
-def test_arguments(arguments: Sequence[str], screen: bool) -> list[str]:
-    """The tests' arguments; with none given, all tests run side by side where each process can have its own screen."""
-    return list(arguments) if arguments or screen else ["-n", "auto", "--maxprocesses=4", "--dist=loadfile"]
-
-
 def stamp_of(root: Path) -> str:
     """A hash of what the environment is installed from, so that it is installed anew when that changes."""
     digest = hashlib.sha256()
@@ -191,7 +186,7 @@ def test(arguments: Sequence[str], screen: bool) -> int:
         if run(command):
             failed.append(name)
     say("-- pytest")
-    status = run([venv_program("python"), "-m", "pytest", *test_arguments(arguments, screen)])
+    status = run(on_screen([venv_program("python"), "-m", "pytest", *arguments], screen))
     if failed:
         say(f"These checks failed before the tests: {', '.join(failed)}")
     return status or int(bool(failed))

@@ -14,11 +14,16 @@ import torch
 from torch import Tensor
 
 from napari_runet import load_model, segment
+from napari_runet.corrections.correction import UNKNOWN
+from napari_runet.corrections.spreading import ITERATIONS as FOLLOWED
+from napari_runet.corrections.spreading import grow, spread
 from napari_runet.images.drawn import draw_fundus
 from napari_runet.images.image_input import ImageInput
 from napari_runet.images.normalisation import measure_range, normalise
-from napari_runet.inference.segmenter import place
+from napari_runet.inference.segmenter import iterate, place
+from napari_runet.inference.starting import Start
 from napari_runet.networks.iterative import pad_to_multiple
+from napari_runet.settings import SegmentationSettings
 from napari_runet.training.losses import recurrent_loss
 from yardstick import Yardstick
 
@@ -66,6 +71,41 @@ def whole(model: str, height: int, width: int, backend: str) -> Work:
     def work() -> Iterator[Tensor]:
         prediction = segment(image, loaded, iterations=ITERATIONS, rescale=False)
         yield from (torch.from_numpy(each[None]) for each in prediction.foreground)
+
+    return work
+
+
+def refine(model: str, height: int, width: int, backend: str) -> Work:
+    """What a stroke costs: two runs from a mask, with the stroke and without, and what is made of them."""
+    loaded, image = load_model(model, "cpu", backend), picture(height, width)
+    source = ImageInput.from_array(image)
+    settings = SegmentationSettings(iterations=FOLLOWED, rescale=False)
+    base = np.array([*iterate(source, loaded, settings, quantised=True)][-1].foreground)
+    known, nothing = (np.full((height, width), UNKNOWN, np.uint8) for _ in range(2))
+    strokes = np.zeros((height, width), bool)
+    strokes[height // 2, width // 4 : width // 2] = True
+    known[strokes] = base[0][strokes] < 128
+
+    def work() -> Iterator[Tensor]:
+        runs = [
+            [*iterate(source, loaded, settings, start=Start(foreground=base, pinned=pinned), quantised=True)]
+            for pinned in (known, nothing)
+        ]
+        moved, unmoved = (np.array(steps[-1].foreground) for steps in runs)
+        said = {"pinned": known, "strokes": strokes, "threshold": loaded.card.threshold}
+        yield torch.from_numpy(grow(spread(base, moved, unmoved, **said), base, base, **said))
+
+    return work
+
+
+def refine_network(model: str, height: int, width: int, backend: str) -> Work:
+    """The bare iterations of `refine`."""
+    network = load_model(model, "cpu", backend).runner
+    pixels = network_input(picture(height, width)).contiguous(memory_format=torch.channels_last)
+
+    def work() -> Iterator[Tensor]:
+        for _ in range(2):
+            yield from network.iterate_from(pixels, network.initial_state(pixels), FOLLOWED)
 
     return work
 
@@ -132,7 +172,19 @@ def gpu_32(model: str, height: int, width: int, backend: str) -> Work:
 
 
 CONTENDERS = {
-    work.__name__: work for work in (yardstick, logits, whole, training_yardstick, training_ours, matmul, gpu_1, gpu_32)
+    work.__name__: work
+    for work in (
+        yardstick,
+        logits,
+        whole,
+        refine,
+        refine_network,
+        training_yardstick,
+        training_ours,
+        matmul,
+        gpu_1,
+        gpu_32,
+    )
 }
 
 

@@ -1,6 +1,6 @@
 """How fast we are beside a plain implementation of the same network, in the same run on the same machine.
 
-    python benchmarks/speed.py [--rows inference,training,start,gpu,click,large,stopping] [--runs 7]
+    python benchmarks/speed.py [--rows inference,refine,training,start,gpu,click,large,stopping] [--runs 7]
         [--sizes 230x306,565x584,1024x1024] [--threads 2] [--model retina] [--backend float32] [--data DATA]
 
 Each contender is a process of its own, and they take turns. The yardstick (`yardstick.py`) is plain: eager, float32,
@@ -26,6 +26,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from napari_runet.corrections.spreading import LARGEST
 from napari_runet.engine.environment import worker_environment
 from napari_runet.networks import build
 from yardstick import Yardstick
@@ -141,6 +142,18 @@ def inference(options: argparse.Namespace) -> None:
             each.close()
 
 
+def refine(options: argparse.Namespace) -> None:
+    """What follows a stroke, on the largest surroundings that are computed."""
+    size = (LARGEST, LARGEST)
+    network, ours = (Contender(what, size, options) for what in ("refine_network", "refine"))
+    in_turns([network, ours], options.runs)
+    share = min(ours.times.wall) / min(network.times.wall)
+    row("refine 512 x 512, the bare network", network.times)
+    row("refine 512 x 512", ours.times, note=f"{share:.2f} times the network's own")
+    for each in (network, ours):
+        each.close()
+
+
 def training(options: argparse.Namespace) -> None:
     """A training step."""
     plain = Contender("training_yardstick", TRAINING_SIZE, options, tuned=False)
@@ -210,6 +223,7 @@ def stopping(options: argparse.Namespace) -> None:
 
 ROWS = {
     "inference": inference,
+    "refine": refine,
     "training": training,
     "start": start,
     "gpu": gpu,
@@ -228,7 +242,7 @@ def sizes(text: str) -> list[tuple[int, int]]:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", default="inference,training,start,gpu")
+    parser.add_argument("--rows", default="inference,refine,training,start,gpu")
     parser.add_argument("--sizes", type=sizes, default=sizes("230x306,565x584,1024x1024"))
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--threads", type=int, default=0, help="by default all")

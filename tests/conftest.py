@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# whoever runs the tests keeps the preferences of their own napari, and tests that run side by side do not meet there
+# whoever runs the tests keeps the preferences of their own napari
 NAPARI_SETTINGS = tempfile.TemporaryDirectory(prefix="napari-settings-")
 os.environ["NAPARI_CONFIG"] = str(Path(NAPARI_SETTINGS.name) / "settings.yaml")
 

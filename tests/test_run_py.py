@@ -56,12 +56,6 @@ def test_the_demo_writes_a_picture_where_nobody_could_see_it(program, arguments,
     assert program.demo_arguments(arguments, screen, Path("p.png")) == [*arguments, *added]
 
 
-def test_all_tests_run_side_by_side_only_where_no_real_screen_is_shared(program):
-    assert program.test_arguments([], False)[:2] == ["-n", "auto"]
-    assert program.test_arguments([], True) == []
-    assert program.test_arguments(["tests/io"], False) == ["tests/io"]
-
-
 def test_the_stamp_changes_with_either_file_and_with_nothing_else(program, tmp_path):
     (tmp_path / "pyproject.toml").write_text("a")
     (tmp_path / "constraints.txt").write_text("b")

@@ -65,7 +65,7 @@ class LargeSection(QWidget):
         self.button.clicked.connect(lambda: self.toggle())
         self.status = text_label("large-status")
         self._lay_out()
-        session.events.image.connect(self.refresh)
+        # with another image comes another source, a moment later; in between they do not fit
         session.events.source.connect(self.refresh)
         for event in (self.state.events.revision, self.state.events.stage, self.state.events.notice):
             event.connect(self._tell)
