@@ -12,7 +12,7 @@ Iterations = Annotated[int | None, typer.Option("--iterations", help="1 to 10; b
 Threshold = Annotated[float | None, typer.Option("--threshold", help="Between 0 and 1; by default the card's.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
 Precision = Annotated[
-    str, typer.Option("--precision", help="auto, float32 or bfloat16; auto takes bfloat16 on CPUs with AMX.")
+    str, typer.Option("--precision", help="auto, float32 or bfloat16; auto: bfloat16 on CPUs with AMX or AVX512-BF16.")
 ]
 Rescale = Annotated[
     bool, typer.Option("--rescale/--no-rescale", help="Rescale images whose structures are far too thin or wide.")

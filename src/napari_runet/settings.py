@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 
 Precision = Literal["auto", "float32", "bfloat16"]
-"""Numbers that a CPU computes features in; auto takes bfloat16 where the processor has matrix units for it (AMX)."""
+"""Numbers that a CPU computes features in; auto takes bfloat16 where the processor has AMX or AVX512-BF16."""
 
 BackendName = Literal[Precision, "reference"]
 """How a network is computed: fast in one of the precisions, or as it is written."""
@@ -43,7 +43,7 @@ class SegmentationSettings(BaseModel):
         default="auto",
         title="Precision",
         description="Numbers that a CPU computes in; automatic takes bfloat16 where the processor is much faster in it "
-        "(AMX), which changes the third digit of probabilities.",
+        "(AMX, AVX512-BF16), which changes the third digit of probabilities.",
     )
     tile_size: int | None = Field(
         default=None,

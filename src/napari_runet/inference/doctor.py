@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
-from napari_runet.inference.backends.choosing import has_fast_bfloat16, has_matrix_units
+from napari_runet.inference.backends.choosing import has_fast_bfloat16
 from napari_runet.inference.devices import DeviceError, choose_device
 from napari_runet.models.store import ModelStore, shipped_folder
 
@@ -40,10 +40,8 @@ def diagnosis() -> list[tuple[str, str]]:
 
 def _precision() -> str:
     """What a CPU computes in, and why."""
-    if has_matrix_units():
-        return "bfloat16 on the CPU, because it has AMX; --precision float32 for all digits"
     if has_fast_bfloat16():
-        return "float32 on the CPU; it has AVX512-BF16 and no AMX, so bfloat16 is there and not chosen by itself"
+        return "bfloat16 on the CPU, because it has AMX or AVX512-BF16; --precision float32 for all digits"
     return "float32 on the CPU, because it has no instructions for bfloat16"
 
 

@@ -66,7 +66,7 @@ def load_model(name: str | Path, device: DeviceName = "auto", backend: BackendNa
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
     backend
         ``"float32"`` for the fast path on CPUs where there is one, ``"bfloat16"`` for that path in bfloat16, on
-        processors that have instructions for it; ``"auto"`` for bfloat16 where the processor has AMX, else float32;
+        processors that have instructions for it; ``"auto"`` for bfloat16 where it has them, else float32;
         ``"reference"`` for the network as it is written, which float32 agrees with but for rounding.
 
     Raises

@@ -31,7 +31,7 @@ def accelerated(network: IterativeNetwork, backend: BackendName = "auto") -> Ite
     if next(network.parameters()).device.type == "cpu":
         keep_memory()
     if BaseBackend.can_run(network):
-        if backend == "float32" or (backend == "auto" and not has_matrix_units()):
+        if backend == "float32" or (backend == "auto" and not has_fast_bfloat16()):
             return BaseBackend(network)
         if backend == "auto" or has_fast_bfloat16():
             return BaseBackend(network, torch.bfloat16)
@@ -43,14 +43,9 @@ def accelerated(network: IterativeNetwork, backend: BackendName = "auto") -> Ite
     return network
 
 
-def has_matrix_units() -> bool:
-    """Whether this CPU has AMX, by which bfloat16 was measured to be much faster than float32."""
-    return _supports("_is_amx_tile_supported")
-
-
 def has_fast_bfloat16() -> bool:
-    """Whether this CPU has instructions for bfloat16 at all: AMX or AVX512-BF16."""
-    return has_matrix_units() or _supports("_is_avx512_bf16_supported")
+    """Whether this CPU has AMX or AVX512-BF16; with both, bfloat16 was measured to be much faster than float32."""
+    return _supports("_is_amx_tile_supported") or _supports("_is_avx512_bf16_supported")
 
 
 def _supports(name: str) -> bool:
