@@ -6,6 +6,8 @@ import socket
 import subprocess
 import sys
 
+import cloudpickle
+import distributed
 import numpy as np
 import psutil
 import pytest
@@ -67,6 +69,30 @@ def test_two_workers_of_which_one_is_killed_give_what_one_machine_gives(model, p
     rows = (tmp_path / "together" / "summary.csv").read_text("utf-8-sig").splitlines()
     assert str(image) in rows[1] and len(rows) == 6
     assert counts(segment_files(pictures, model, tmp_path / "together", tile_size=64)) == (0, 4, 1)
+
+
+def pages_of_a_second_block():
+    """On a worker: how many pages the system gives it for a block of memory like one that it has just given back."""
+    import resource
+
+    import numpy as np
+
+    faults = []
+    for _ in range(2):
+        before = resource.getrusage(resource.RUSAGE_THREAD).ru_minflt
+        np.ones(32 << 20, np.uint8).sum()
+        faults.append(resource.getrusage(resource.RUSAGE_THREAD).ru_minflt - before)
+    return faults[1]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have other allocators")
+def test_workers_keep_the_memory_of_a_layer_for_the_next(model, monkeypatch):
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    monkeypatch.delenv("MALLOC_TRIM_THRESHOLD_", raising=False)
+    monkeypatch.delenv("MALLOC_MMAP_THRESHOLD_", raising=False)
+    with local_workers(1, model, "cpu") as workers, distributed.Client(workers.address) as client:
+        (pages,) = client.run(pages_of_a_second_block).values()
+    assert pages < 100  # about 500 where they are given back
 
 
 def test_any_scheduler_does_for_one_batch_after_another(model, tmp_path):

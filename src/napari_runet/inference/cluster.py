@@ -60,6 +60,11 @@ class Cluster:
         client.register_plugin(self._plugin, name=self._plugin.name)
 
     @property
+    def address(self) -> str:
+        """Of the scheduler."""
+        return str(self._client.scheduler.address)
+
+    @property
     def size(self) -> int:
         """How many tasks are computed at a time."""
         return sum(self._client.nthreads().values())
