@@ -33,9 +33,10 @@ def test_planes_come_back_with_their_pixels_the_last_written_first(tmp_path):
     eye, film = rng.integers(0, 255, (40, 50, 3), np.uint8), rng.integers(0, 255, (5, 40, 50), np.uint8)
     first = corrected(journals, tmp_path / "eye.tif", eye)
     second = corrected(journals, tmp_path / "film.tif", film, (2,), (40, 50), rows=7)
-    (name, pixels, labels), (other, colours, other_labels) = earlier_corrections(VESSELS, folder=journals)
+    (name, pixels, labels, measured), (other, colours, other_labels, _) = earlier_corrections(VESSELS, folder=journals)
     assert (name, other) == ("film 2", "eye")
     assert np.array_equal(pixels[..., 0], film[2]) and np.array_equal(labels, second.labels)
+    assert measured is None, "a whole plane is measured on itself"
     assert np.array_equal(colours, eye) and np.array_equal(other_labels, first.labels)
     assert [plane.name for plane in kept_planes(journals)] == ["film 2", "eye"]
     assert len(earlier_corrections(VESSELS, folder=journals, most=1)) == 1
@@ -52,7 +53,7 @@ def test_what_means_something_else_is_open_gone_or_changed_is_left_out(tmp_path)
     tifffile.imwrite(tmp_path / "changed.tif", pixels["changed"] // 2)
     (journals / "damaged.journal").write_bytes(b"no journal")
     skip = {(ImageKey.of(pixels["open"], str(tmp_path / "open.tif")).name, ((), (40, 50)))}
-    assert [name for name, _, _ in earlier_corrections(VESSELS, skip, journals)] == ["right"]
+    assert [plane.name for plane in earlier_corrections(VESSELS, skip, journals)] == ["right"]
     assert earlier_corrections(VESSELS, folder=tmp_path / "nothing") == []
 
 
@@ -63,8 +64,8 @@ def test_squares_of_large_images_come_back_without_the_rest_of_it(tmp_path, monk
     eye = np.random.default_rng(2).integers(0, 255, (40, 50, 3), np.uint8)
     journals = tmp_path / "journals"
     square = corrected(journals, tmp_path / "eye.tif", eye, (0, 2, 1), (8, 16))
-    ((name, pixels, labels),) = earlier_corrections(VESSELS, folder=journals)
+    ((name, pixels, labels, measured),) = earlier_corrections(VESSELS, folder=journals)
     assert name == "eye 0 2 1" and np.array_equal(pixels, eye[32:40, 16:32])
-    assert np.array_equal(labels, square.labels)
+    assert np.array_equal(labels, square.labels) and np.array_equal(measured, eye)
     tifffile.imwrite(tmp_path / "eye.tif", eye // 2)
     assert earlier_corrections(VESSELS, folder=journals) == []

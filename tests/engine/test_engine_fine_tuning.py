@@ -1,6 +1,7 @@
 import numpy as np
 from engine_helpers import wait_until
 
+from napari_runet.corrections.replay import CorrectedPlane
 from napari_runet.engine.messages import (
     Cancelled,
     CandidateReady,
@@ -33,7 +34,7 @@ def test_a_candidate_comes_with_reports_and_previews(listen, tiny_model, tmp_pat
     listener = listen()
     output = tmp_path / "candidate"
     request = listener.client.fine_tune(
-        lambda: [("stripes", image, labels)],
+        lambda: [CorrectedPlane("stripes", image, labels)],
         folder=tiny_model,
         output=output,
         settings=FineTuningSettings(training_steps=12, device="cpu"),
@@ -59,7 +60,7 @@ def test_stop_keeps_the_best_so_far_and_a_second_one_kills(listen, tiny_model, t
 
     def start(name):
         return listener.client.fine_tune(
-            lambda: [("stripes", image, labels)],
+            lambda: [CorrectedPlane("stripes", image, labels)],
             folder=tiny_model,
             output=tmp_path / name,
             settings=FineTuningSettings(seconds=3600, device="cpu"),
@@ -84,7 +85,7 @@ def test_nothing_corrected_is_a_sentence_and_the_worker_goes_on(listen, tiny_mod
     image, labels = corrected()
     listener = listen()
     request = listener.client.fine_tune(
-        lambda: [("stripes", image, np.full_like(labels, 255))],
+        lambda: [CorrectedPlane("stripes", image, np.full_like(labels, 255))],
         folder=tiny_model,
         output=tmp_path / "none",
         settings=FineTuningSettings(training_steps=2, device="cpu"),

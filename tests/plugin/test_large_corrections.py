@@ -67,16 +67,18 @@ def test_squares_are_painted_where_one_looks_learned_from_and_found_again(
     paint(viewer, qtbot, other, (10, 10), (20, 20))
     look_at(viewer, image, 100, 150, qtbot)
     assert panel.session.correction is first and panel.correcting.correct() is layer
-    edge = squares.square(whole(panel, image), 4, 4)
+    edge = squares.square(whole(panel, image), 4, 4, image.data)
     assert edge.input.plane_shape == (44, 4)
 
     samples, reasons = usable(panel.correcting, first.card)
     assert len(samples) == 2 and not reasons
-    names, pixels, labels = zip(*reader(samples, (), None)(), strict=True)
+    names, pixels, labels, measured = zip(*reader(samples, (), None)(), strict=True)
     assert names == ("slide · from row 64 and column 128", "slide · from row 192 and column 0")
     np.testing.assert_array_equal(pixels[0], PIXELS[64:128, 128:192])
     np.testing.assert_array_equal(pixels[1], PIXELS[192:256, :64])
     np.testing.assert_array_equal(labels[0], first.known.labels)
+    assert measured[0] is measured[1], "the plane is read once for both"
+    np.testing.assert_array_equal(measured[0], PIXELS)
     assert panel.correcting.reviewing.review("view") and first.known.counts.reviewed_regions == 1
     assert panel.correcting.flush()
     kept = first.known.labels.copy()

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -15,8 +17,10 @@ from napari_runet.training import fine_tuning, patches
 from napari_runet.training.candidate import corrections_digest
 from napari_runet.training.correction_loss import CorrectionLoss
 from napari_runet.training.correction_trainer import CorrectionTrainer, Tuning
+from napari_runet.training.holding_out import group_labels
 from napari_runet.training.loop import TrainingError
 from napari_runet.training.pairs import DataError, Pair
+from napari_runet.training.patches import PatchReader
 
 FAST = Tuning(loss=CorrectionLoss(keep=1.0), learning_rate=5e-3, batch_size=4, crop_size=64, average_decay=0.8)
 
@@ -224,6 +228,22 @@ def test_only_what_lies_around_corrections_is_read_of_a_large_image(model):
     around = [pixels for pixels in Large.reads if pixels <= largest]
     strips = [pixels for pixels in Large.reads if pixels > largest]  # to measure the intensities, at most all
     assert around and 0 < sum(strips) <= 4096**2
+
+
+def test_a_part_of_a_plane_is_normalised_as_the_plane_is(model):
+    rng = np.random.default_rng(3)
+    plane = rng.integers(0, 256, (200, 160, 3), np.uint8)
+    plane[:64, :64] //= 8  # the part is dark, so that its own intensities are others
+    labels = np.full((200, 160), 255, np.uint8)
+    labels[10:20, 10:20] = 1
+    part = Pair("part", plane[:64, :64], labels[:64, :64], measured=plane)
+    (group,) = group_labels(part.labels, 0)
+    (whole,), (mine,), (alone,) = (
+        PatchReader([pair], model.card, model.network).patches([group], 1, 0)
+        for pair in (Pair("plane", plane, labels), part, replace(part, measured=None))
+    )
+    assert torch.equal(whole.image[:, :64, :64], mine.image)
+    assert (mine.image - alone.image).abs().mean() > 0.5
 
 
 def test_images_are_learned_from_at_the_pixel_size_at_which_they_are_segmented(model, monkeypatch):

@@ -1,9 +1,9 @@
 """Corrections of images that are not open, read back from their journals."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +16,36 @@ from napari_runet.corrections.journal_file import SUFFIX, PlaneKey, planes_of
 from napari_runet.corrections.journal_format import JournalError, decode
 from napari_runet.images.axes import Axes
 from napari_runet.images.image_input import ImageError, ImageInput, Region
+from napari_runet.images.normalisation import spaced_pixels
 from napari_runet.io.images import TIFF_SUFFIXES, FileError, read_image
 from napari_runet.io.large_source import read_large_tiff
 from napari_runet.io.opening import image_shape
 
 MOST_PLANES = 24
+MEASURED_ON = 1 << 24
+"""The intensities of a large plane are measured on the finest of its levels that has at most so many pixels."""
+
+
+class CorrectedPlane(NamedTuple):
+    """What a model learns from.
+
+    Parameters
+    ----------
+    name
+        For people.
+    pixels
+        (Y, X) or (Y, X, C), any real dtype.
+    labels
+        (Y, X) uint8, 255 where unknown.
+    measured
+        (y, x, C) evenly spaced pixels of the whole plane, where `pixels` are a square of it: its intensities are those
+        of the plane. None where they are the plane.
+    """
+
+    name: str
+    pixels: npt.NDArray[Any]
+    labels: npt.NDArray[np.uint8]
+    measured: npt.NDArray[Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +71,8 @@ class KeptPlane:
         """The image's name, and the plane's position."""
         return " ".join([Path(self.image.path).stem or "unnamed", *map(str, self.known.index)])
 
-    def read(self) -> npt.NDArray[Any]:
-        """The plane's pixels, (Y, X, C), from the image's file.
+    def read(self) -> CorrectedPlane:
+        """The plane's pixels, from the image's file, and labels.
 
         Raises
         ------
@@ -69,9 +94,9 @@ class KeptPlane:
             raise FileError(str(error)) from error
         if len(source.axes.plane_axes) != len(self.known.index) or source.plane_shape != self.known.shape:
             raise FileError(f"{self.image.path} was read along other axes when it was corrected.")
-        return source.plane(self.known.index)
+        return CorrectedPlane(self.name, source.plane(self.known.index), self.known.labels)
 
-    def _read_square(self, path: Path) -> npt.NDArray[Any]:
+    def _read_square(self, path: Path) -> CorrectedPlane:
         """A square of a plane that is too large to be read whole."""
         if path.suffix.lower() not in TIFF_SUFFIXES:
             raise FileError(f"Squares of {path} are learned from while it is open.")
@@ -88,7 +113,15 @@ class KeptPlane:
         pixels = source.plane(index, square)
         if len(index) != len(source.axes.plane_axes) or pixels.shape[:2] != self.known.shape:
             raise FileError(f"{path} was read along other axes when it was corrected.")
-        return pixels
+        coarser = [file.array(number) for number in range(len(file.levels))]
+        measured = spaced_pixels(ImageInput(measured_on(coarser, source.axes), source.axes, self.name), tuple(index))
+        return CorrectedPlane(self.name, pixels, self.known.labels, measured)
+
+
+def measured_on(levels: Sequence[Any], axes: Axes) -> Any:
+    """The level that a large plane's intensities are measured on; the finest is first."""
+    y, x = axes.spatial
+    return next((level for level in levels if level.shape[y] * level.shape[x] <= MEASURED_ON), levels[-1])
 
 
 def kept_planes(folder: Path | None = None) -> Iterator[KeptPlane]:
@@ -116,8 +149,8 @@ def earlier_corrections(
     skip: Collection[tuple[str, PlaneKey]] = (),
     folder: Path | None = None,
     most: int = MOST_PLANES,
-) -> list[tuple[str, npt.NDArray[Any], npt.NDArray[np.uint8]]]:
-    """Planes that were corrected earlier, for training: name, pixels (Y, X, C) and labels (Y, X), 255 for unknown.
+) -> list[CorrectedPlane]:
+    """Planes that were corrected earlier, for training.
 
     Parameters
     ----------
@@ -128,7 +161,7 @@ def earlier_corrections(
     most
         The last so many; those whose file is gone or has changed do not count.
     """
-    found: list[tuple[str, npt.NDArray[Any], npt.NDArray[np.uint8]]] = []
+    found: list[CorrectedPlane] = []
     for plane in kept_planes(folder):
         known = plane.known
         if known.classes != classes or (plane.image.name, (known.index, known.shape)) in skip:
@@ -136,10 +169,9 @@ def earlier_corrections(
         if not known.flags.any() or not plane.image.path:
             continue
         try:
-            pixels = plane.read()
+            found.append(plane.read())
         except FileError:
             continue  # gone or changed: it cannot be learned from any more
-        found.append((plane.name, pixels, known.labels))
         if len(found) >= most:
             break
     return found

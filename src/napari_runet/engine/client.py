@@ -14,6 +14,7 @@ from typing import Any
 import numpy.typing as npt
 
 from napari_runet.batch.record import Job
+from napari_runet.corrections.replay import CorrectedPlane
 from napari_runet.engine.arrays import PrivateFolder, read_array, remove_file, sweep
 from napari_runet.engine.failures import describe_failure
 from napari_runet.engine.messages import (
@@ -41,7 +42,6 @@ from napari_runet.engine.process import WorkerProcess
 from napari_runet.engine.requests import (
     ALL_FILES,
     INPUTS,
-    CorrectedPlane,
     Plane,
     PlaneStart,
     remove_files,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from napari_runet.engine.arrays import read_array, write_array
-from napari_runet.engine.messages import CandidateReady, FineTuneReport, FineTuneRequest, PreviewReady
+from napari_runet.engine.messages import CandidateReady, FineTuneReport, FineTuneRequest, PreviewReady, SampleFile
 from napari_runet.engine.segmenting import Channel as SegmentingChannel
 from napari_runet.engine.segmenting import ModelCache, read_region
 from napari_runet.images.axes import Axes
@@ -18,6 +18,7 @@ from napari_runet.networks import IterativeNetwork
 from napari_runet.settings import SegmentationSettings
 from napari_runet.training.fine_tuning import fine_tune as reports_of
 from napari_runet.training.pairs import Pair
+from napari_runet.training.patches import pair_intensities
 
 if TYPE_CHECKING:
     from napari_runet.images.pixel_size import PixelSize
@@ -46,7 +47,7 @@ def fine_tune(channel: Channel, models: ModelCache, request: FineTuneRequest) ->
         When the disk is full.
     """
     model = models.get(request.folder, request.settings.device)
-    pairs = [Pair(sample.name, read_array(sample.image), read_array(sample.labels)) for sample in request.samples]
+    pairs = [_pair(sample) for sample in request.samples]
     preview = _Preview(channel, request, model)
     told = 0.0
 
@@ -83,6 +84,11 @@ def fine_tune(channel: Channel, models: ModelCache, request: FineTuneRequest) ->
             )
 
 
+def _pair(sample: SampleFile) -> Pair:
+    measured = None if sample.measured is None else read_array(sample.measured)
+    return Pair(sample.name, read_array(sample.image), read_array(sample.labels), measured=measured)
+
+
 class _Preview:
     """The candidate's mask on what is in view, every few seconds."""
 
@@ -109,6 +115,7 @@ class _Preview:
             SegmentationSettings(),
             region=read_region(box.region, image),
             pixel_size=self._pixel_size,
+            intensities=pair_intensities(self._model.card, _pair(sample)),
             quantised=True,
         )
         name = f"{self._request.id}-out-preview-{uuid.uuid4().hex[:8]}.npy"

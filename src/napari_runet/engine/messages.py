@@ -112,11 +112,15 @@ class PixelsRequest(Message):
 
 
 class SampleFile(Message):
-    """A corrected plane: `image` (Y, X, C) of any real dtype, `labels` (Y, X) uint8 with 255 where unknown."""
+    """A corrected plane: `image` (Y, X, C) of any real dtype, `labels` (Y, X) uint8 with 255 where unknown.
+
+    `measured`, (y, x, C), are pixels of the whole plane where `image` is a square of it; see `CorrectedPlane`.
+    """
 
     name: str
     image: ArrayFile
     labels: ArrayFile
+    measured: ArrayFile | None = None
 
 
 class PreviewBox(Message):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_runet.corrections.replay import CorrectedPlane
 from napari_runet.engine.arrays import remove_file, write_array
 from napari_runet.engine.messages import (
     FineTuneRequest,
@@ -28,8 +29,6 @@ from napari_runet.settings import FineTuningSettings, SegmentationSettings
 
 Plane = npt.NDArray[Any] | Callable[[], npt.NDArray[Any]]
 """(Y, X) or (Y, X, C), or a function without arguments that returns it."""
-CorrectedPlane = tuple[str, npt.NDArray[Any], npt.NDArray[np.uint8]]
-"""A name, an image plane (Y, X) or (Y, X, C), and its labels (Y, X), 255 where unknown."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,14 +130,16 @@ def write_fine_tune_request(
         What `samples` raises.
     """
     files = []
-    for number, (name, plane, labels) in enumerate(samples()):
-        pixels = plane[..., np.newaxis] if plane.ndim == 2 else plane
-        ImageInput.from_array(pixels, axes=Axes("YXC"), name=name)  # checks it
+    for number, plane in enumerate(samples()):
+        pixels = plane.pixels[..., np.newaxis] if plane.pixels.ndim == 2 else plane.pixels
+        ImageInput.from_array(pixels, axes=Axes("YXC"), name=plane.name)  # checks it
         start = f"{request_id}-in-{number}"
-        image_file = write_array(private / f"{start}-image.npy", pixels)
-        files.append(
-            SampleFile(name=name, image=image_file, labels=write_array(private / f"{start}-labels.npy", labels))
-        )
+        image = write_array(private / f"{start}-image.npy", pixels)
+        labels = write_array(private / f"{start}-labels.npy", plane.labels)
+        measured = None
+        if plane.measured is not None:
+            measured = write_array(private / f"{start}-measured.npy", plane.measured)
+        files.append(SampleFile(name=plane.name, image=image, labels=labels, measured=measured))
     box = None
     if preview is not None:
         box = PreviewBox(sample=preview[0], region=_box(private, request_id, preview[1]))

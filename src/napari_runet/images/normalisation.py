@@ -40,7 +40,7 @@ def measure_range(
     ImageError
         When no pixel is finite.
     """
-    pixels = _sample(image, index).reshape(-1, min(image.channels, 3) if image.channels == 4 else image.channels)
+    pixels = spaced_pixels(image, index).reshape(-1, min(image.channels, 3) if image.channels == 4 else image.channels)
     pixels = pixels.astype(np.float32)
     if not per_channel:
         pixels = np.repeat(pixels.reshape(-1, 1), pixels.shape[1], axis=1)
@@ -55,7 +55,8 @@ def measure_range(
     return IntensityRange(np.array(lows, np.float32), np.array(highs, np.float32))
 
 
-def _sample(image: ImageInput, index: tuple[int, ...]) -> npt.NDArray[Any]:
+def spaced_pixels(image: ImageInput, index: tuple[int, ...]) -> npt.NDArray[Any]:
+    """(Y, X, C) pixels of a plane, evenly spaced, about `MEASURED_PIXELS`: all that its intensities depend on."""
     height, width = image.plane_shape
     stride = max(1, int(np.ceil(np.sqrt(height * width / MEASURED_PIXELS))))
     return image.plane(index, step=stride)

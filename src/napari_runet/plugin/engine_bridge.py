@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from napari_runet.engine.requests import CorrectedPlane, Plane, PlaneStart
+    from napari_runet.corrections.replay import CorrectedPlane
+    from napari_runet.engine.requests import Plane, PlaneStart
     from napari_runet.images.image_input import Region
     from napari_runet.models.card import ClassInfo
     from napari_runet.settings import FineTuningSettings, SegmentationSettings

@@ -45,6 +45,8 @@ class Source:
         For each dimension of the layer, how many full-resolution pixels one pixel of this level spans.
     corner
         First row and column of a square of the plane, which is then all that `input` holds; None for all of the plane.
+    whole
+        Of a square: the plane, or a coarser level of it, on which its intensities are measured.
     """
 
     input: ImageInput
@@ -54,6 +56,7 @@ class Source:
     levels: int
     factors: tuple[float, ...]
     corner: tuple[int, int] | None = None
+    whole: ImageInput | None = None
 
     @property
     def description(self) -> str:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_runet.corrections.replay import measured_on
 from napari_runet.images.image_input import ImageError, ImageInput
 from napari_runet.plugin.large_layers import is_large
 from napari_runet.plugin.layers import large_labels_of, results_of
 from napari_runet.plugin.plane_correction import SIDE
-from napari_runet.plugin.reading import Reading, Source, read_layer
+from napari_runet.plugin.reading import Reading, Source, levels_of, read_layer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,11 +86,11 @@ def square_in_view(viewer: "ViewerModel", image: "Image", source: Source) -> Sou
     finest = _finest(viewer, image, source)
     sides = zip(finest.input.axes.spatial, finest.input.plane_shape, strict=True)
     row, column = (int(np.clip(position[axis], 0, length - 1)) // SIDE for axis, length in sides)
-    return square(finest, row, column)
+    return square(finest, row, column, levels_of(image))
 
 
-def square(finest: Source, row: int, column: int) -> Source:
-    """A square of a plane.
+def square(finest: Source, row: int, column: int, levels: list[Any]) -> Source:
+    """A square of a plane of an image with these levels.
 
     Raises
     ------
@@ -105,6 +106,7 @@ def square(finest: Source, row: int, column: int) -> Source:
         finest,
         input=ImageInput(Window(image.array, spans), image.axes, image.name),
         corner=(row * SIDE, column * SIDE),
+        whole=ImageInput(measured_on(levels, image.axes), image.axes, image.name),
     )
 
 
@@ -120,7 +122,7 @@ def square_at(viewer: "ViewerModel", image: "Image", source: Source, key: "Plane
     if len(index) != len(source.index) + 3 or not is_large(image, source):
         return None
     finest = replace(_finest(viewer, image, source), index=index[:-3])
-    found = square(finest, *index[-2:])
+    found = square(finest, index[-2], index[-1], levels_of(image))
     return found if found.input.plane_shape == shape else None
 
 

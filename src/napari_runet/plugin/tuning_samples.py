@@ -1,9 +1,10 @@
 """What a model can learn from: the corrected planes of open images, and those that were corrected earlier."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from napari_runet.corrections.replay import earlier_corrections
+from napari_runet.corrections.replay import CorrectedPlane, earlier_corrections
+from napari_runet.images.normalisation import spaced_pixels
 from napari_runet.plugin.correction_layers import plane_name
 from napari_runet.plugin.reading import why_not
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from napari.layers import Image
 
     from napari_runet.corrections.journal_file import PlaneKey
-    from napari_runet.engine.requests import CorrectedPlane
     from napari_runet.models.card import ModelCard
     from napari_runet.plugin.correcting import Correcting
     from napari_runet.plugin.plane_correction import PlaneCorrection
@@ -85,11 +85,15 @@ def reader(
     """
     names = [plane_name(sample.image, sample.source) for sample in samples]
 
-    def read() -> "list[CorrectedPlane]":
-        planes: list[CorrectedPlane] = [
-            (name, sample.source.input.plane(sample.source.index), sample.labels)
-            for name, sample in zip(names, samples, strict=True)
-        ]
+    def read() -> list[CorrectedPlane]:
+        planes: list[CorrectedPlane] = []
+        measured: dict[object, npt.NDArray[Any]] = {}  # a plane is measured once for all of its squares
+        for name, sample in zip(names, samples, strict=True):
+            source = sample.source
+            plane = sample.image, source.index
+            if source.whole is not None and plane not in measured:
+                measured[plane] = spaced_pixels(source.whole, source.index)
+            planes.append(CorrectedPlane(name, source.input.plane(source.index), sample.labels, measured.get(plane)))
         if earlier_but is not None:
             planes += earlier_corrections(classes, earlier_but)
         return planes

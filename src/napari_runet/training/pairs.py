@@ -33,12 +33,15 @@ class Pair:
         (Y, X) uint8 class ids, 255 where unknown.
     fov
         (Y, X) bool, the pixels that count; None for all.
+    measured
+        (y, x[, C]) pixels by which `image`, a part of a plane, is normalised; None where it is the plane.
     """
 
     name: str
     image: Any
     labels: npt.NDArray[np.uint8]
     fov: npt.NDArray[np.bool_] | None = None
+    measured: npt.NDArray[Any] | None = None
 
 
 class PairFolder(Sequence[Pair]):

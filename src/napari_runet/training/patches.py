@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from napari_runet.images.image_input import ImageInput, Region
-from napari_runet.images.normalisation import IntensityRange, measure_range, normalise
+from napari_runet.images.normalisation import IntensityRange, normalise
 from napari_runet.images.rescaling import View, ViewedPlane
 from napari_runet.inference.channels import match_channels
 from napari_runet.inference.segmenter import LoadedModel
@@ -57,10 +57,16 @@ def as_seen(pair: Pair, model: LoadedModel) -> Pair:
     if scale == 1:
         return pair
     view = View(scale)
-    seen = ViewedPlane(source, (), plane_intensities(model.card, source, ()), view)
+    seen = ViewedPlane(source, (), pair_intensities(model.card, pair), view)
     start = viewed_start(Start(pinned=known_labels(pair)), view, seen.shape[:2])
     assert start.pinned is not None
     return Pair(pair.name, seen, start.pinned)
+
+
+def pair_intensities(card: ModelCard, pair: Pair) -> IntensityRange:
+    """The intensities that the image of a pair is normalised by, as the card says."""
+    pixels = pair.image if pair.measured is None else pair.measured
+    return plane_intensities(card, ImageInput.from_array(pixels, name=pair.name), ())
 
 
 class PatchReader:
@@ -77,6 +83,7 @@ class PatchReader:
     def __init__(self, pairs: list[Pair], card: ModelCard, network: IterativeNetwork) -> None:
         self.card = card
         self.network = network
+        self.pairs = pairs
         self.sources = [ImageInput.from_array(pair.image, name=pair.name) for pair in pairs]
         self.labels = [known_labels(pair) for pair in pairs]
         self._ranges: dict[int, IntensityRange] = {}
@@ -140,14 +147,7 @@ class PatchReader:
 
     def _range(self, image: int) -> IntensityRange:
         if image not in self._ranges:
-            normalisation = self.card.normalisation
-            self._ranges[image] = measure_range(
-                self.sources[image],
-                (),
-                normalisation.low_percentile,
-                normalisation.high_percentile,
-                per_channel=normalisation.per_channel,
-            )
+            self._ranges[image] = pair_intensities(self.card, self.pairs[image])
         return self._ranges[image]
 
     def _old(self, image: Tensor, ask: bool) -> Tensor:
