@@ -180,6 +180,28 @@ def test_a_label_that_is_no_class_is_said_and_255_is_refused(corrected, mask):
     assert np.array_equal(layer.data, held)
 
 
+def test_a_mask_of_other_classes_begins_no_correction_and_that_is_said(
+    make_napari_viewer, own_home, photograph, mask, card
+):
+    viewer = make_napari_viewer()
+    image = viewer.add_image(photograph, name="eye", rgb=True)
+    panel = dock(viewer)
+    roads = (ClassInfo(name="background", color="#000000"), ClassInfo(name="road", color="#ffb000"))
+    predict(panel, image, mask, card.model_copy(update={"title": "Roads", "classes": roads}))
+    choose_classes(panel, card)
+    layer = panel.correcting.correct()
+    assert not layer.data.any()
+    notice, mine = panel.session.correction_notice, card.classes[1].name
+    assert notice.kind == "warning" and notice.text.startswith(
+        f"This layer is for {panel.session.model.card.title} ({mine})"
+    )
+    assert "the mask on show is of Roads (road); to correct that one, choose Roads as the model" in notice.text
+    layer.paint((10, 10), 1)
+    panel.session.correction.compare()
+    assert panel.correcting.correct() is layer and panel.session.correction_notice.kind == "info", "it is not empty now"
+    panel.correcting.close()
+
+
 def test_closing_the_layer_keeps_what_was_painted(corrected, mask):
     viewer, panel, _, layer, _ = corrected
     stroke(layer, 20, 20, 1)

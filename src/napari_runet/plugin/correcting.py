@@ -63,13 +63,15 @@ class Correcting:
     def correct(self, start: "npt.NDArray[np.uint8] | None" = None) -> "Labels | None":
         """Open the layer on which the masks on show are corrected, and select it for painting.
 
-        It begins as `start`, (Y, X), where that is given and the layer is not open yet.
+        It begins as `start`, (Y, X), where that is given and the layer is not open yet. A mask of other classes than
+        the chosen model's is not what begins it, which is said.
         """
         session = self._session
         image = session.image
         if image is None:
             return None
         results = session.results if session.results is not None and len(session.results.result) else None
+        other = results.result.card if results is not None else None
         if results is not None and not self._same_classes(results.result.card):
             results = None  # the mask is of other classes than those that are to be painted now
         try:
@@ -82,7 +84,16 @@ class Correcting:
             y, x = source.corner
             start = start[y : y + source.input.plane_shape[0], x : x + source.input.plane_shape[1]]
         plane = self.open(image, source, start=start)
-        return plane.layer if plane is not None else None
+        if plane is None:
+            return None
+        if other is not None and results is None and start is None and not plane.known.flags.any():
+            session.correction_notice = Notice(
+                f"This layer is for {plane.card.title} ({_foreground(plane.card)}) and begins empty, for the mask on "
+                f"show is of {other.title} ({_foreground(other)}); to correct that one, choose {other.title} as the "
+                "model.",
+                "warning",
+            )
+        return plane.layer
 
     def open(
         self,
@@ -392,3 +403,8 @@ class Correcting:
             return
         self._session.correction_notice = Notice(refused, "error") if refused else Notice()
         self._session.corrected += 1
+
+
+def _foreground(card: "ModelCard") -> str:
+    """The classes that are painted, for people."""
+    return ", ".join(info.name for info in card.classes[1:])
