@@ -52,7 +52,8 @@ def test_a_part_of_a_plane_goes_on_as_in_this_process(listen, tiny_model, photog
         folder=tiny_model,
         name="photo",
         settings=settings,
-        start=PlaneStart(before[:, *box], pinned[box], lambda: intensities, scale),
+        start=PlaneStart(before[:, *box], pinned[box], scale),
+        intensities=lambda: intensities,
     )
     engine.wait_for(Finished, request_id=request)
     assert engine.seen[-1].scale == scale

@@ -23,7 +23,7 @@ class Engine:
         self.holds = self.fails = False
         monkeypatch.setattr(bridge, "segment", self.segment)
 
-    def segment(self, plane, *, folder, name, settings, region, start=None, chain="", keep=None):
+    def segment(self, plane, *, folder, name, settings, region, start=None, intensities=None, chain="", keep=None):
         self.asked += 1
         request = f"request {self.asked}"
         assert plane().shape[:2] == start.foreground.shape[1:] == start.pinned.shape

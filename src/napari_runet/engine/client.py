@@ -50,6 +50,7 @@ from napari_runet.engine.requests import (
     write_segment_request,
 )
 from napari_runet.images.image_input import Region
+from napari_runet.images.normalisation import IntensityRange
 from napari_runet.models.card import ClassInfo
 from napari_runet.settings import DeviceName, FineTuningSettings, Precision, SegmentationSettings
 
@@ -124,6 +125,7 @@ class EngineClient:
         settings: SegmentationSettings,
         region: Region | None = None,
         start: PlaneStart | None = None,
+        intensities: Callable[[], IntensityRange] | None = None,
         chain: str = "",
     ) -> str:
         """Segment one plane.
@@ -163,6 +165,7 @@ class EngineClient:
                 settings=settings,
                 region=region,
                 start=start,
+                intensities=intensities,
                 chain=chain,
             )
 

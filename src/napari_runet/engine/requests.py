@@ -41,15 +41,12 @@ class PlaneStart:
         (K, Y, X) uint8, 255 times the probability of each foreground class: an iteration of an earlier run.
     pinned
         (Y, X) uint8 class ids of the pixels that stay, 255 elsewhere.
-    intensities
-        Measures the intensities of the whole plane; called on the client's own thread.
     scale
         By how much the earlier run rescaled the image for the network.
     """
 
     foreground: npt.NDArray[np.uint8]
     pinned: npt.NDArray[np.uint8]
-    intensities: Callable[[], IntensityRange]
     scale: float = 1.0
 
 
@@ -67,9 +64,12 @@ def write_segment_request(
     settings: SegmentationSettings,
     region: Region | None,
     start: PlaneStart | None = None,
+    intensities: Callable[[], IntensityRange] | None = None,
     chain: str = "",
 ) -> SegmentRequest:
     """Read the plane, write it and the region's mask to files of `private`, and make the request.
+
+    `intensities` measures those of the whole plane, where this is a part of one.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def write_segment_request(
         settings=settings,
         region=None if region is None else _box(private, request_id, region),
         start=None if start is None else _start_files(private, request_id, start),
-        intensities=None if start is None else _intensities(start.intensities()),
+        intensities=None if intensities is None else _intensities(intensities()),
         chain=chain,
     )
 

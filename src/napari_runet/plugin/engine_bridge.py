@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from napari_runet.corrections.replay import CorrectedPlane
     from napari_runet.engine.requests import Plane, PlaneStart
     from napari_runet.images.image_input import Region
+    from napari_runet.images.normalisation import IntensityRange
     from napari_runet.models.card import ClassInfo
     from napari_runet.settings import FineTuningSettings, SegmentationSettings
 
@@ -76,6 +77,7 @@ class EngineBridge(QObject):
         settings: "SegmentationSettings",
         region: "Region | None",
         start: "PlaneStart | None" = None,
+        intensities: "Callable[[], IntensityRange] | None" = None,
         chain: str = "",
         keep: "Keep" = keep,
     ) -> str:
@@ -84,7 +86,14 @@ class EngineBridge(QObject):
         `keep` makes of the probabilities in a mapped file what `told` hands on; called on the client's thread.
         """
         request_id = self.start().segment(
-            plane, folder=folder, name=name, settings=settings, region=region, start=start, chain=chain
+            plane,
+            folder=folder,
+            name=name,
+            settings=settings,
+            region=region,
+            start=start,
+            intensities=intensities,
+            chain=chain,
         )
         self._keeping[request_id] = keep
         return request_id

@@ -7,6 +7,7 @@ import numpy as np
 
 from napari_runet.images.axes import Axes, describe, possible_axes, read_axes
 from napari_runet.images.image_input import ImageError, ImageInput
+from napari_runet.images.normalisation import IntensityRange, measure_range
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,6 +71,12 @@ class Source:
     def has_alpha(self) -> bool:
         """Whether a fourth channel is read as transparency and left out."""
         return self.input.channels == 4
+
+
+def plane_intensities(source: Source, card: "ModelCard") -> IntensityRange:
+    """The intensities of a plane, or, of a square, of the plane that it lies in, as a model's card says."""
+    image, how = source.whole or source.input, card.normalisation
+    return measure_range(image, source.index, how.low_percentile, how.high_percentile, per_channel=how.per_channel)
 
 
 def levels_of(layer: "Image") -> list[Any]:

@@ -12,20 +12,24 @@ from napari_runet.corrections.spreading import ITERATIONS, grow, new_strokes, sp
 from napari_runet.engine.messages import Cancelled, Event, Failed, Finished, IterationDone, WorkerLost
 from napari_runet.engine.requests import PlaneStart
 from napari_runet.images.image_input import Region
-from napari_runet.images.normalisation import IntensityRange, measure_range
 from napari_runet.models.card import NOT_TRAINED_FOR_IT, goes_on_from_masks
 from napari_runet.plugin.image_corrections import newest_result
+from napari_runet.plugin.layer_writing import set_visible
 from napari_runet.plugin.layers import results_of
+from napari_runet.plugin.plane_queue import PlaneJob, PlaneQueue
+from napari_runet.plugin.reading import plane_intensities
 from napari_runet.plugin.session import Notice
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     from napari.components import ViewerModel
 
+    from napari_runet.images.normalisation import IntensityRange
     from napari_runet.models.store import StoredModel
     from napari_runet.plugin.engine_bridge import EngineBridge
     from napari_runet.plugin.plane_correction import PlaneCorrection
     from napari_runet.plugin.results import Result
+    from napari_runet.plugin.segmentation import Segmentation
     from napari_runet.plugin.session import Session
 
     Plane = npt.NDArray[np.uint8]
@@ -40,7 +44,7 @@ class _Followed:
 
     run_id: str
     known: "Plane"
-    intensities: IntensityRange | None = None
+    intensities: "IntensityRange | None" = None
 
 
 @dataclass(slots=True, eq=False)
@@ -66,15 +70,22 @@ class Refining(QObject):
 
     Parameters
     ----------
-    viewer, session, engine
-        Where layers are, the state, and the worker that segments.
+    viewer, session, engine, segmentation
+        Where layers are, the state, the worker that segments, and what segments a square of a large image before
+        strokes on it are followed.
     """
 
     def __init__(
-        self, viewer: "ViewerModel", session: "Session", engine: "EngineBridge", parent: QObject | None = None
+        self,
+        viewer: "ViewerModel",
+        session: "Session",
+        engine: "EngineBridge",
+        segmentation: "Segmentation",
+        parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._viewer, self._session, self._engine = viewer, session, engine
+        self._viewer, self._session, self._engine, self._segmentation = viewer, session, engine, segmentation
+        self._square: PlaneCorrection | None = None
         self._followed: WeakKeyDictionary[PlaneCorrection, _Followed] = WeakKeyDictionary()
         self._question: _Question | None = None
         self._again = False
@@ -84,6 +95,7 @@ class Refining(QObject):
         self._soon.timeout.connect(self._on_stroke)
         session.events.corrected.connect(self._look)
         session.events.correction.connect(self._look)
+        session.events.activity.connect(self._on_activity)
         engine.told.connect(self._on_event)
 
     # What people do
@@ -92,6 +104,8 @@ class Refining(QObject):
         """Follow what was corrected since the last time; False, with a notice, when there is nothing to follow."""
         session, plane = self._session, self._session.correction
         result = newest_result(self._viewer, session.results, plane) if plane is not None else None
+        if plane is not None and result is None and plane.source.corner is not None:
+            return self._segment_square(plane)
         if plane is None or result is None or result.state == "running":
             session.refine_notice = Notice("Segment the image and correct its mask first.", "error")
             return False
@@ -133,6 +147,34 @@ class Refining(QObject):
         self._session.revision += 1
         self._draw(plane, result)
 
+    # Squares of large images
+
+    def _segment_square(self, plane: "PlaneCorrection") -> bool:
+        """Have a square segmented by itself, so that there is something to go on from, and follow strokes then."""
+        queue = PlaneQueue([PlaneJob(plane.image, plane.source, lambda: None)])
+        if not plane.known.flags.any():
+            self._session.refine_notice = Notice("Nothing was corrected here; paint a stroke first.")
+            return False
+        if not self._segmentation.segment(queue):
+            self._session.refine_notice = Notice("Something is being segmented; try again when that is done.", "error")
+            return False
+        self._square = plane
+        self._session.refine_notice = Notice("Segmenting this part of the image, to go on from there…")
+        return True
+
+    def _on_activity(self) -> None:
+        plane = self._square
+        if plane is None or self._session.activity.stage != "idle":
+            return
+        self._square = None
+        result = newest_result(self._viewer, self._session.results, plane)
+        if result is None or result.state != "complete" or self._session.correction is not plane:
+            self._session.refine_notice = Notice("Nothing was refined: this part of the image was not segmented.")
+            return
+        for layer in self._session.results.all() if self._session.results is not None else ():
+            set_visible(layer, False)  # else what is erased would still be seen
+        self.refine()
+
     # Asking
 
     def _ask_about(self, plane: "PlaneCorrection", result: "Result") -> "_Question | None":
@@ -147,18 +189,16 @@ class Refining(QObject):
     def _send(self, question: _Question, model: "StoredModel") -> None:
         """Have the worker go on from the mask in the box, once with the strokes and once without."""
         result, box, known = question.result, question.box, question.known[question.box.slices]
-        source, followed, how = result.source, self._followed[question.plane], result.card.normalisation
+        source, followed = result.source, self._followed[question.plane]
         base = result.iterations[-1].foreground[:, *_inside(result, box)]
 
-        def measured() -> IntensityRange:  # on the client's thread
+        def measured() -> "IntensityRange":  # on the client's thread
             if followed.intensities is None:
-                followed.intensities = measure_range(
-                    source.input, source.index, how.low_percentile, how.high_percentile, per_channel=how.per_channel
-                )
+                followed.intensities = plane_intensities(source, result.card)
             return followed.intensities
 
         def ask(pinned: "Plane") -> str:
-            start = PlaneStart(np.array(base), pinned, measured, result.scale)
+            start = PlaneStart(np.array(base), pinned, result.scale)
             request = self._engine.segment(
                 lambda: source.input.plane(source.index, box),
                 folder=model.folder,
@@ -168,6 +208,7 @@ class Refining(QObject):
                 ),
                 region=None,
                 start=start,
+                intensities=measured,
             )
             question.answers[request] = []
             return request

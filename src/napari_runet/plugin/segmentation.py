@@ -1,6 +1,7 @@
 """What happens between pressing Segment and the last mask: requests out, events in, one plane after the other."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -21,6 +22,7 @@ from napari_runet.engine.messages import (
 from napari_runet.images.image_input import ImageError
 from napari_runet.io.plane_store import PlaneArchive
 from napari_runet.plugin.plane_queue import PlaneQueue
+from napari_runet.plugin.reading import plane_intensities
 from napari_runet.plugin.results import IterationResult, Result, keep
 from napari_runet.plugin.run_texts import done_text, next_text, stopped_text
 from napari_runet.plugin.session import Activity, Notice
@@ -186,6 +188,7 @@ class Segmentation:
             region=region,
             chain=job.chain,
             keep=keep if archive is None else archive.add,
+            intensities=None if source.whole is None else partial(plane_intensities, source, model.card),
         )
         number = self._queue.begun
         if self._session.activity.stage == "idle":
