@@ -1,7 +1,13 @@
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 from engine_helpers import wait_until
 
+from napari_runet import load_model
 from napari_runet.corrections.replay import CorrectedPlane
+from napari_runet.engine import fine_tuning as handling
+from napari_runet.engine.arrays import read_array
 from napari_runet.engine.messages import (
     Cancelled,
     CandidateReady,
@@ -11,7 +17,10 @@ from napari_runet.engine.messages import (
     ModelLoaded,
     PreviewReady,
 )
-from napari_runet.images.image_input import Region
+from napari_runet.engine.requests import write_fine_tune_request
+from napari_runet.images.image_input import ImageInput, Region
+from napari_runet.images.pixel_size import PixelSize
+from napari_runet.inference.segmenter import iterate
 from napari_runet.models.store import read_card
 from napari_runet.settings import FineTuningSettings, SegmentationSettings
 
@@ -52,6 +61,34 @@ def test_a_candidate_comes_with_reports_and_previews(listen, tiny_model, tmp_pat
         image, folder=output, name="stripes", settings=SegmentationSettings(device="cpu")
     )
     assert listener.wait_for(Finished, request_id=segmenting).model_sha256 == card.sha256
+
+
+def test_a_preview_sees_the_image_at_the_scale_of_the_mask_that_it_is_compared_with(tiny_model, tmp_path, monkeypatch):
+    image, labels = corrected(size=128)
+    box = Region(10, 20, 90, 60)
+    request = write_fine_tune_request(
+        tmp_path,
+        "tune",
+        lambda: [CorrectedPlane("stripes", image, labels)],
+        folder=tiny_model,
+        output=tmp_path / "candidate",
+        settings=FineTuningSettings(training_steps=1, device="cpu"),
+        preview=(0, box),
+    )
+    monkeypatch.setattr(handling, "pixel_size_of", lambda *_: PixelSize(0.5, 12.0))
+    told = []
+    channel = SimpleNamespace(folder=tmp_path, send=told.append)
+    model = load_model(tiny_model, "cpu")
+    handling._Preview(channel, request, model).send(model.network, 1)
+    shown = read_array(told[0].foreground)
+    asked = ImageInput.from_array(image), replace(model, backend=None), SegmentationSettings()
+    masks = {
+        scale: [*iterate(*asked, region=box, pixel_size=PixelSize(scale), quantised=True)][-1].foreground
+        for scale in (1.0, 0.5)
+    }
+    assert shown.shape == (1, 90, 60)
+    np.testing.assert_array_equal(shown, masks[0.5])
+    assert (masks[0.5] != masks[1.0]).any()
 
 
 def test_stop_keeps_the_best_so_far_and_a_second_one_kills(listen, tiny_model, tmp_path):
