@@ -1,8 +1,11 @@
 """Fixtures for all tests."""
 
 import os
+import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from hypothesis import settings
@@ -14,6 +17,17 @@ os.environ["NAPARI_CONFIG"] = str(Path(NAPARI_SETTINGS.name) / "settings.yaml")
 # a busy machine is no failure
 settings.register_profile("napari-runet", deadline=None)
 settings.load_profile("napari-runet")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown() -> Iterator[None]:
+    """After a test nobody is there to be asked whether what it left unfinished may be lost, as one that failed does."""
+    asking = sys.modules.get("napari_runet.plugin.asking")
+    if asking is None:
+        return (yield)
+    box = asking.QMessageBox
+    with mock.patch.object(box, "question", lambda *_: box.StandardButton.Yes):
+        return (yield)
 
 
 @pytest.fixture(scope="session")
