@@ -1,9 +1,15 @@
 """What the journeys share."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from _canvas import choose, window
+from qtpy.QtTest import QTest
+
+from napari_runet.models.store import HOME_VARIABLE
 
 
 @pytest.fixture
@@ -12,3 +18,24 @@ def pictures(tmp_path: Path) -> Path:
     folder = Path(os.environ.get("NAPARI_RUNET_PICTURES", tmp_path / "pictures"))
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+@pytest.fixture
+def opened(
+    default_keys: None,
+    make_napari_viewer: Callable[..., Any],
+    tiny_models: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> tuple[Any, Any]:
+    """A viewer of 1280 x 720 with the panel, the small model for tests chosen, and a data folder of its own."""
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "models").symlink_to(tiny_models / "models")
+    monkeypatch.setenv(HOME_VARIABLE, str(home))
+    viewer = make_napari_viewer(show=True)
+    window(viewer).resize(1280, 720)
+    _, panel = viewer.window.add_plugin_dock_widget("napari-runet", "Recurrent U-Net")
+    choose(panel.model_section.models, "Tiny (yours)")
+    QTest.qWait(100)
+    return viewer, panel

@@ -19,22 +19,6 @@ from napari_runet.plugin.layers import RECORD
 PATIENCE_MS = 300_000
 
 
-@pytest.fixture
-def opened(
-    default_keys: None,
-    make_napari_viewer: Callable[..., Any],
-    tiny_models: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> tuple[Any, Any]:
-    """A viewer of 1280 x 720 with the panel, and the small model for tests chosen."""
-    monkeypatch.setenv(HOME_VARIABLE, str(tiny_models))
-    viewer = make_napari_viewer(show=True)
-    window(viewer).resize(1280, 720)
-    _, panel = viewer.window.add_plugin_dock_widget("napari-runet", "Recurrent U-Net")
-    choose(panel.model_section.models, "Tiny (yours)")
-    return viewer, panel
-
-
 def masks(viewer: Any, image: Any) -> list[Any]:
     return [layer for layer in viewer.layers if RECORD in layer.metadata and layer.name.startswith(f"{image.name} ·")]
 

@@ -1,21 +1,19 @@
 """A person segments a folder with a broken file, cancels, goes on, corrects one mask, and teaches with it."""
 
 import csv
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
-from _canvas import choose, click, drag, picture, window
+from _canvas import click, drag, picture
 from PIL import Image
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QLineEdit
 
 from napari_runet.images.drawn import draw_fundus
-from napari_runet.models.store import HOME_VARIABLE
 from napari_runet.settings import SegmentationSettings
 
 PATIENCE_MS = 120_000
@@ -34,25 +32,11 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def opened(
-    default_keys: None,
-    make_napari_viewer: Callable[..., Any],
-    tiny_models: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> tuple[Any, Any]:
-    """A viewer of 1280 x 720 with the panel and the small model, and a data folder of its own."""
-    home = tmp_path / "home"
-    home.mkdir()
-    (home / "models").symlink_to(tiny_models / "models")
-    monkeypatch.setenv(HOME_VARIABLE, str(home))
-    viewer = make_napari_viewer(show=True)
-    window(viewer).resize(1280, 720)
-    _, panel = viewer.window.add_plugin_dock_widget("napari-runet", "Recurrent U-Net")
-    choose(panel.model_section.models, "Tiny (yours)")
+def opened(opened: tuple[Any, Any]) -> tuple[Any, Any]:
+    """Small tiles, so that there is something to cancel."""
+    _, panel = opened
     panel.session.settings = SegmentationSettings(tile_size=64)
-    QTest.qWait(100)
-    return viewer, panel
+    return opened
 
 
 def type_into(field: QLineEdit, text: str) -> None:

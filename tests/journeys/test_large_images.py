@@ -1,7 +1,6 @@
 """A person segments large images, in view and whole, cancels, goes on, corrects what came of it, and has it learned."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
-from _canvas import choose, click, drag, picture, press, window
+from _canvas import click, drag, picture, press
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
@@ -19,7 +18,6 @@ from napari_runet.images.axes import Axes
 from napari_runet.images.image_input import ImageInput
 from napari_runet.inference.segmenter import iterate
 from napari_runet.inference.viewing import plane_intensities
-from napari_runet.models.store import HOME_VARIABLE
 from napari_runet.plugin import growing, large_layers, plane_correction, reading, squares
 from napari_runet.settings import SegmentationSettings
 from ome_zarr_images import write_image
@@ -30,30 +28,16 @@ BLOCKS = 64
 
 
 @pytest.fixture
-def opened(
-    default_keys: None,
-    make_napari_viewer: Callable[..., Any],
-    tiny_models: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> tuple[Any, Any]:
-    """A viewer with the panel, the small model and a data folder of its own; what is larger than 300 x 300 is large."""
-    home = tmp_path / "home"
-    home.mkdir()
-    (home / "models").symlink_to(tiny_models / "models")
-    monkeypatch.setenv(HOME_VARIABLE, str(home))
+def opened(opened: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch) -> tuple[Any, Any]:
+    """What has more than 300 x 300 pixels is large."""
     monkeypatch.setattr(growing, "COARSE_PIXELS", 300 * 300)
     for module in (large_layers, reading):
         monkeypatch.setattr(module, "COMFORTABLE_PIXELS", 300 * 300)
     for module in (plane_correction, squares):
         monkeypatch.setattr(module, "SIDE", 128)
-    viewer = make_napari_viewer(show=True)
-    window(viewer).resize(1280, 720)
-    _, panel = viewer.window.add_plugin_dock_widget("napari-runet", "Recurrent U-Net")
-    choose(panel.model_section.models, "Tiny (yours)")
+    _, panel = opened
     panel.session.settings = SegmentationSettings(iterations=2)
-    QTest.qWait(100)
-    return viewer, panel
+    return opened
 
 
 def all_of_it(panel: Any, qtbot: Any, folder: Path) -> Any:

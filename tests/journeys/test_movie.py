@@ -1,39 +1,29 @@
 """A person segments a movie, scrolls through it and paints meanwhile, and has it segmented as they scroll."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from _canvas import choose, click, drag, picture, press, window
+from _canvas import click, drag, picture, press
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 
 from napari_runet.images.drawn import draw_hand
-from napari_runet.models.store import HOME_VARIABLE
 
 PATIENCE_MS = 300_000
 FRAMES = 20
 
 
 @pytest.fixture
-def opened(
-    default_keys: None,
-    make_napari_viewer: Callable[..., Any],
-    tiny_models: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> tuple[Any, Any]:
-    monkeypatch.setenv(HOME_VARIABLE, str(tiny_models))
-    viewer = make_napari_viewer(show=True)
-    window(viewer).resize(1280, 720)
+def opened(opened: tuple[Any, Any]) -> tuple[Any, Any]:
+    """A movie, at its sixth frame."""
+    viewer, _ = opened
     frame = draw_hand(3, 256)[0]
     viewer.add_image(np.stack([np.roll(frame, 3 * t, 1) for t in range(FRAMES)]), name="movie", rgb=True)
     viewer.dims.set_current_step(0, 5)
-    _, panel = viewer.window.add_plugin_dock_widget("napari-runet", "Recurrent U-Net")
-    choose(panel.model_section.models, "Tiny (yours)")
     QTest.qWait(100)
-    return viewer, panel
+    return opened
 
 
 def test_a_movie_is_segmented_while_a_person_scrolls_and_paints(

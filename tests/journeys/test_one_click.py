@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from _canvas import choose, click, drag, menu_action, picture, press, window
+from _canvas import click, drag, menu_action, picture, press, window
 from qtpy.QtCore import QPoint, Qt, QTimer
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtTest import QTest
@@ -24,22 +24,12 @@ PATIENCE_MS = 300_000
 
 
 @pytest.fixture
-def opened(
-    default_keys: None,
-    make_napari_viewer: Callable[..., Any],
-    tiny_models: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    qtbot: Any,
-) -> tuple[Any, Any]:
-    """A viewer of 1280 x 720 with the sample and the panel, and the small model for tests chosen."""
-    monkeypatch.setenv(HOME_VARIABLE, str(tiny_models))
-    viewer = make_napari_viewer(show=True)
-    window(viewer).resize(1280, 720)
+def opened(opened: tuple[Any, Any]) -> tuple[Any, Any]:
+    """The sample of a retina."""
+    viewer, _ = opened
     viewer.open_sample("napari-runet", "retina")
-    _, panel = viewer.window.add_plugin_dock_widget("napari-runet", "Recurrent U-Net")
-    choose(panel.model_section.models, "Tiny (yours)")
     QTest.qWait(100)
-    return viewer, panel
+    return opened
 
 
 @pytest.fixture(autouse=True)
