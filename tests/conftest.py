@@ -30,6 +30,16 @@ def pytest_runtest_teardown() -> Iterator[None]:
         return (yield)
 
 
+@pytest.fixture(autouse=True)
+def no_model_was_chosen_before() -> Iterator[None]:
+    """What one test chooses is not what another begins with."""
+    yield
+    if "napari_runet.plugin.choices" in sys.modules:
+        from napari.settings import get_plugin_settings
+
+        get_plugin_settings("napari-runet").models.chosen = ""
+
+
 @pytest.fixture(scope="session")
 def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A user's data folder with two tiny, untrained models: "tiny" (colour) and "tiny-classes" (grey, two classes)."""

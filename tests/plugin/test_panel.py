@@ -140,6 +140,20 @@ def test_a_sample_comes_with_its_model_until_a_person_chooses_another(viewer: An
     assert panel.session.model == tiny
 
 
+def test_a_panel_begins_with_the_model_that_was_chosen_last(make_napari_viewer: Callable[..., Any], home: Path) -> None:
+    first = open_panel(make_napari_viewer())
+    assert first.session.model == first.session.models[0]
+    retina = next(model for model in first.session.models if model.card.id == "retina")
+    assert retina != first.session.models[0]
+    models = first.model_section.models
+    models.setCurrentIndex(models.findData(retina))
+    models.activated.emit(models.currentIndex())
+    assert open_panel(make_napari_viewer()).session.model == retina
+    get_plugin_settings("napari-runet").models.chosen = "gone"
+    begun = open_panel(make_napari_viewer()).session
+    assert begun.model == begun.models[0] and not begun.notice.text
+
+
 def test_a_card_can_be_read(viewer: Any) -> None:
     panel = panel_with(viewer)
     card = panel.session.model.card

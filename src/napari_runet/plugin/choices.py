@@ -4,9 +4,11 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary, WeakSet
 
 from napari.layers import Image, Shapes
+from napari.settings import get_plugin_settings
 
 from napari_runet.images.image_input import ImageError
 from napari_runet.models.store import ModelStore
+from napari_runet.plugin.keys import PLUGIN
 from napari_runet.plugin.layers import SUGGESTED_MODEL, images_in, owner_of, results_of
 from napari_runet.plugin.plane_correction import correction_of
 from napari_runet.plugin.reading import Reading, Source, read_layer, why_not
@@ -114,7 +116,8 @@ class Choices:
         session.models = tuple(self._store.models())
         session.model_problems = tuple(self._store.problems())
         before = session.model
-        fitting = [model for model in session.models if before is not None and model.card.id == before.card.id]
+        wanted = before.card.id if before is not None else str(get_plugin_settings(PLUGIN).models.chosen)
+        fitting = [model for model in session.models if model.card.id == wanted]
         model = next(iter(fitting or session.models), None)
         if model != before:
             session.model = model
@@ -125,9 +128,10 @@ class Choices:
         self.look_again()
 
     def choose_model(self, model: "StoredModel") -> None:
-        """Segment with this model from now on."""
+        """Segment with this model from now on, and begin with it when the panel is opened again."""
         self._refused.pop(str(model.folder), None)
         self._session.model = model
+        get_plugin_settings(PLUGIN).models.chosen = model.card.id
         self.look_again()
 
     def refuse_model(self, folder: str, reason: str) -> None:
