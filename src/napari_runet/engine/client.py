@@ -146,6 +146,8 @@ class EngineClient:
             Box to segment, the whole plane when None; where its mask is False the result is 0.
         start
             What to begin from; `plane` is then the part of the image that it covers.
+        intensities
+            Measures those of the whole plane, where `plane` is a part of one; called on the client's own thread.
         chain
             Names the movie whose next frame this is, where each frame shall go on from the one before.
 
