@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 import torch
 
+from napari_runet.images.axes import Axes
 from napari_runet.images.drawn import draw_moving_hand
 from napari_runet.images.image_input import ImageError, ImageInput, Region
+from napari_runet.images.pixel_size import PixelSize
 from napari_runet.images.thresholding import quantise
+from napari_runet.inference import segmenter
 from napari_runet.inference.devices import choose_device
-from napari_runet.inference.following import TimeFollower, coarse_picture, is_cut
-from napari_runet.inference.iterations import iterate_plane
-from napari_runet.inference.planes import segment_planes
+from napari_runet.inference.following import Beginning, TimeFollower, coarse_picture, is_cut
+from napari_runet.inference.iterations import Iteration, iterate_plane
+from napari_runet.inference.planes import StackSegmenter, segment_planes
 from napari_runet.inference.segmenter import LoadedModel, segment
 from napari_runet.inference.starting import Start
 from napari_runet.models.card import ClassInfo, ModelCard, NetworkConfig
@@ -81,6 +84,18 @@ def test_a_frame_goes_on_from_the_mask_of_the_one_before_and_anew_at_a_cut(
         np.testing.assert_array_equal(found[1].foreground[step.number - 1], step.foreground)
 
 
+def test_the_pixel_size_is_estimated_once_a_scene(
+    model: LoadedModel, movie: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = iter([PixelSize(0.5, 9.0), PixelSize(2.0, 3.0)])
+    monkeypatch.setattr(segmenter, "pixel_size_of", lambda *_: next(sizes))
+    planes = StackSegmenter(
+        ImageInput.from_array(movie, axes=Axes("TYXC")), model, SegmentationSettings(follow_time=True)
+    )
+    seen = [[*planes.iterate((frame,))][-1].pixel_size.scale for frame in range(2 * CUT_AT)]
+    assert seen == [0.5] * CUT_AT + [2.0] * CUT_AT
+
+
 def test_without_it_every_plane_is_by_itself(model: LoadedModel, movie: np.ndarray) -> None:
     for frame, prediction in zip(movie, segment_planes(movie[:3], model, axes="TYXC"), strict=False):
         np.testing.assert_array_equal(prediction.foreground, segment(frame, model).foreground)
@@ -100,13 +115,14 @@ def test_each_plane_of_a_movie_of_stacks_has_its_own_past(model: LoadedModel, mo
 def test_what_was_not_finished_is_not_gone_on_from(model: LoadedModel, movie: np.ndarray) -> None:
     image, mask = ImageInput.from_array(movie), np.zeros((1, 130, 130), np.uint8)
     follower = TimeFollower(model.card, SegmentationSettings(iterations=5, follow_iterations=9))
-    assert follower.begin(image, (0,)) == (None, 5)
-    assert follower.begin(image, (1,)) == (None, 5)
-    follower.end(mask)
-    start, iterations = follower.begin(image, (2,))
+    assert follower.begin(image, (0,)) == Beginning(5)
+    assert follower.begin(image, (1,)) == Beginning(5)
+    follower.end(Iteration(5, mask))
+    frame = follower.begin(image, (2,))
+    start, iterations = frame.start, frame.iterations
     assert start is not None and start.foreground is mask and iterations == 5  # never more than anew
-    follower.end(mask)
-    assert follower.begin(image, (3,), Region(0, 0, 50, 50)) == (None, 5)
+    follower.end(Iteration(5, mask))
+    assert follower.begin(image, (3,), Region(0, 0, 50, 50)) == Beginning(5)
 
 
 def test_a_bad_plane_is_a_sentence(model: LoadedModel, movie: np.ndarray) -> None:

@@ -147,7 +147,8 @@ def segment(channel: Channel, models: ModelCache, movies: Movies, request: Segme
     pixel_size = None if request.start is None else PixelSize(request.start.scale)
     follower = movies.follower(request.chain, model.card, settings)
     if follower is not None:
-        start, iterations = follower.begin(image, region=region)
+        frame = follower.begin(image, region=region)
+        start, iterations, pixel_size = frame.start, frame.iterations, frame.pixel_size
         settings = settings.model_copy(update={"iterations": iterations})
     threshold = settings.threshold or model.card.threshold
     mask = None if region is None else region.mask
@@ -180,7 +181,7 @@ def segment(channel: Channel, models: ModelCache, movies: Movies, request: Segme
         )
         previous = step.foreground
     if follower is not None:
-        follower.end(step.foreground)
+        follower.end(step)
     widths = model.card.structure_width
     channel.send(
         Finished(

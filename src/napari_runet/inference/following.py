@@ -1,12 +1,15 @@
 """Following time: a frame of a movie begins from the mask of the frame before, unless the scene has cut."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_runet.images.image_input import ImageInput, Region
+from napari_runet.images.pixel_size import PixelSize
 from napari_runet.images.thresholding import quantise
+from napari_runet.inference.iterations import Iteration
 from napari_runet.inference.starting import Start
 from napari_runet.models.card import ModelCard
 from napari_runet.settings import SegmentationSettings
@@ -20,8 +23,29 @@ they cut.
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What a frame begins from.
+
+    Parameters
+    ----------
+    iterations
+        How many it gets.
+    start
+        The mask of the frame before; None where it begins anew.
+    pixel_size
+        By how much the frame before was rescaled for the network; None where that is to be estimated.
+    """
+
+    iterations: int
+    start: Start | None = None
+    pixel_size: PixelSize | None = None
+
+
 class TimeFollower:
     """Says what each frame begins from; frames come one after the other.
+
+    Within a scene all frames are seen at the pixel size of its first, which is estimated once.
 
     Only the mask is carried on, not the hidden state: with the state of the frame before, masks are a little worse.
 
@@ -39,22 +63,24 @@ class TimeFollower:
         self._picture: npt.NDArray[np.float64] | None = None
         self._box: object = None
         self._mask: npt.NDArray[Any] | None = None
+        self._pixel_size: PixelSize | None = None
 
-    def begin(
-        self, image: ImageInput, index: tuple[int, ...] = (), region: Region | None = None
-    ) -> tuple[Start | None, int]:
-        """What a frame begins from (None for nothing), and how many iterations it gets."""
+    def begin(self, image: ImageInput, index: tuple[int, ...] = (), region: Region | None = None) -> Beginning:
+        """What a frame begins from."""
         picture = coarse_picture(image.plane(index))
         box = (image.plane_shape, region.slices if region is not None else None)
         before, mask = self._picture, self._mask
         goes_on = mask is not None and before is not None and box == self._box and not is_cut(before, picture)
         self._picture, self._box, self._mask = picture, box, None
-        return (Start(foreground=mask), self._going_on) if goes_on else (None, self._anew)
+        if not goes_on:
+            return Beginning(self._anew)
+        return Beginning(self._going_on, Start(foreground=mask), self._pixel_size)
 
-    def end(self, foreground: npt.NDArray[Any]) -> None:
-        """The frame's last iteration, (K, Y, X) as float32 or uint8; where it is not told, the next one begins anew."""
+    def end(self, last: Iteration) -> None:
+        """The frame's last iteration; where it is not told, the next frame begins anew."""
         # always as uint8, so that a frame does not depend on what the caller wants the masks as
-        self._mask = foreground if foreground.dtype == np.uint8 else quantise(foreground)
+        self._mask = last.foreground if last.foreground.dtype == np.uint8 else quantise(last.foreground)
+        self._pixel_size = last.pixel_size
 
 
 class Movies:

@@ -58,13 +58,20 @@ class StackSegmenter:
             return
         line = index[: self._time] + index[self._time + 1 :]
         follower = self._followers.setdefault(line, TimeFollower(self._model.card, self._settings))
-        start, iterations = follower.begin(self._image, index)
-        settings = self._settings.model_copy(update={"iterations": iterations})
+        frame = follower.begin(self._image, index)
+        settings = self._settings.model_copy(update={"iterations": frame.iterations})
         for step in iterate(
-            self._image, self._model, settings, index=index, start=start, quantised=quantised, report=report
+            self._image,
+            self._model,
+            settings,
+            index=index,
+            start=frame.start,
+            pixel_size=frame.pixel_size,
+            quantised=quantised,
+            report=report,
         ):
             yield step
-        follower.end(step.foreground)
+        follower.end(step)
 
 
 def segment_planes(

@@ -115,7 +115,11 @@ class FineTuneSection(QWidget):
         better = candidate.figures.get("better")
         start = f"The candidate is {'better' if better else 'not better'}. "
         if better is None:  # where nothing could be measured, the reason says so itself
-            start = "" if candidate.figures.get("method") == "none" else "The figures do not say whether the candidate is better. "
+            start = (
+                ""
+                if candidate.figures.get("method") == "none"
+                else "The figures do not say whether the candidate is better. "
+            )
         say(self.verdict, start + str(candidate.figures.get("reason", "")))
         self.accept.setDefault(better is True)
         self.reject.setDefault(better is False)
