@@ -72,8 +72,8 @@ def test_what_is_sent_is_the_image_and_only_what_a_person_said(panel, photograph
     known = panel.session.correction.known.labels.copy()
     layer.paint((100, 100), 1)  # painted after the start
     panel.session.correction.compare()
-    ((name, image, labels),) = samples()
-    assert name == "eye" and np.array_equal(image, photograph) and np.array_equal(labels, known)
+    ((name, image, labels, measured),) = samples()
+    assert name == "eye" and np.array_equal(image, photograph) and np.array_equal(labels, known) and measured is None
     assert options["settings"].name == "Tiny · v2" and options["output"].name.startswith("tiny-v2-")
     assert options["folder"] == panel.session.model.folder
 
@@ -159,7 +159,7 @@ def test_layers_that_are_deleted_in_mid_training_break_nothing(panel, tmp_path):
 
 @pytest.mark.parametrize(
     ("better", "words", "bold"),
-    [(True, "is better", "accept"), (False, "is not better", "reject"), (None, "not sure", None)],
+    [(True, "is better", "accept"), (False, "is not better", "reject"), (None, "do not say whether", None)],
 )
 def test_the_default_answer_is_what_the_figures_say(panel, tmp_path, better, words, bold):
     model = panel.session.model
