@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_runet.cli_common import Device, Json, sentences, write_json
+from napari_runet.cli_common import Device, Json, Precision, sentences, write_json
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -105,23 +105,24 @@ def compare(
     second: Annotated[str, typer.Argument(metavar="B")],
     data: Data,
     device: Device = "auto",
+    precision: Precision = "auto",
     json_file: Json = None,
 ) -> None:
     """Print the Dice coefficient of two models side by side, image by image, at each one's last iteration."""
     from napari_runet.inference.segmenter import load_model
-    from napari_runet.settings import FineTuningSettings
+    from napari_runet.settings import SegmentationSettings
     from napari_runet.training.pairs import read_pairs
     from napari_runet.training.validation import validate
 
     with sentences():
-        chosen = FineTuningSettings.model_validate({"device": device}).device
-        loaded = [load_model(find(name), chosen) for name in (first, second)]
+        chosen = SegmentationSettings.model_validate({"device": device, "precision": precision})
+        loaded = [load_model(find(name), chosen.device, chosen.precision) for name in (first, second)]
         pairs = [pair for pair in read_pairs(data) if ((pair.labels > 0) & (pair.labels < 255)).any()]
         if not pairs:
             raise ValueError(f"No image in {data} has a labelled foreground, so there is nothing to compare on.")
         rows: list[dict[str, Any]] = []
         for pair in pairs:
-            dice = [validate(model.card, model.network, [pair], model.card.iterations)[-1] for model in loaded]
+            dice = [validate(model.card, model.runner, [pair], model.card.iterations)[-1] for model in loaded]
             rows.append({"name": pair.name, "dice": dice})
             typer.echo(f"{pair.name:<32} {dice[0]:.4f}  {dice[1]:.4f}  {dice[1] - dice[0]:+.4f}")
         means = [sum(row["dice"][i] for row in rows) / len(rows) for i in range(2)]

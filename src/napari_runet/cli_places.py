@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_runet.cli_common import Device, Iterations, Json, Model, Threshold, sentences, write_json
+from napari_runet.cli_common import Device, Iterations, Json, Model, Precision, Threshold, sentences, write_json
 
 if TYPE_CHECKING:
     from napari_runet.batch.finding import FoundImage
@@ -34,6 +34,7 @@ def places(
     axes: Annotated[str, typer.Option("--axes", help="What a stack's dimensions are: T, Z, C, Y, X.")] = "",
     iterations: Iterations = None,
     device: Device = "auto",
+    precision: Precision = "auto",
     threshold: Threshold = None,
     uncertainty: Annotated[
         Path | None, typer.Option("--uncertainty", help="Folder for the score of every pixel, 0 to 255, as TIFF.")
@@ -45,14 +46,14 @@ def places(
 
     with sentences():
         settings = SegmentationSettings.model_validate(
-            {"iterations": iterations, "threshold": threshold, "device": device}
+            {"iterations": iterations, "threshold": threshold, "device": device, "precision": precision}
         )
     from napari_runet.batch.finding import find_images
     from napari_runet.inference.segmenter import load_model
 
     with sentences():
         found = find_images(images, pattern).images
-        loaded = load_model(model, settings.device)
+        loaded = load_model(model, settings.device, settings.precision)
         if uncertainty is not None:
             _make_folder(uncertainty)
     ranked: list[_Ranked] = []

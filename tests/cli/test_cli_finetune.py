@@ -8,9 +8,12 @@ import tifffile
 from typer.testing import CliRunner
 
 from napari_runet.cli import app
+from napari_runet.inference.segmenter import load_model
 from napari_runet.models.store import read_card
 from napari_runet.models.weights import load_network
 from napari_runet.training.correction_trainer import CorrectionTrainer
+from napari_runet.training.pairs import read_pairs
+from napari_runet.training.validation import validate
 
 
 @pytest.fixture
@@ -59,9 +62,15 @@ def test_a_new_model_is_taught_and_the_candidate_names_parent_and_figures(home, 
     assert written["training_steps"] == 3 and written["better"] in (True, False, None)
     assert {"before", "after", "seconds"} <= set(written)
     assert card.training["settings"]["seed"] == 4
-    compared = run("models", "compare", "lines", "lines-2", "--data", corrections, "--json", figures)
+    comparison = ("models", "compare", "lines", "lines-2", "--data", corrections, "--json", figures)
+    compared = run(*comparison, "--precision", "float32")
     assert compared.exit_code == 0, compared.output
     content = json.loads(figures.read_text())
+    model, pairs = load_model(home / "models" / "lines-2", backend="float32"), read_pairs(corrections)
+    expected = [validate(model.card, model.runner, [pair], model.card.iterations)[-1] for pair in pairs]
+    assert [row["dice"][1] for row in content["per_image"]] == expected
+    refused = run(*comparison, "--precision", "half")
+    assert refused.exit_code == 1 and "precision" in refused.output
     assert content["models"] == ["lines", "lines-2"] and len(content["per_image"]) == 2
     assert content["dice"][1] == pytest.approx(np.mean([row["dice"][1] for row in content["per_image"]]))
 

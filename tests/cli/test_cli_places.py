@@ -29,7 +29,7 @@ def folder(tiny_models, tmp_path, monkeypatch):
 def test_places_of_a_folder_with_a_stack_and_a_broken_file(folder, tmp_path):
     where, scores = tmp_path / "places.json", tmp_path / "scores"
     command = ["places", str(folder), "--model", "tiny", "--most", "3", "--json", str(where)]
-    result = CliRunner().invoke(app, [*command, "--uncertainty", str(scores)])
+    result = CliRunner().invoke(app, [*command, "--uncertainty", str(scores), "--precision", "float32"])
     assert result.exit_code == 1 and "broken.png" in result.output and "Traceback" not in result.output
     found = json.loads(where.read_text())
     names = {(entry["image"].rsplit("/", 1)[-1], tuple(entry["plane"])) for entry in found}
@@ -52,5 +52,7 @@ def test_what_is_wrong_is_a_sentence(folder, tmp_path):
         app, ["places", str(folder / "flat.png"), "--model", "tiny", "--uncertainty", str(tmp_path / "file")]
     )
     assert result.exit_code == 1 and "Traceback" not in result.output and str(tmp_path / "file") in result.output
+    result = CliRunner().invoke(app, ["places", str(folder), "--model", "tiny", "--precision", "half"])
+    assert result.exit_code == 1 and "Traceback" not in result.output and "precision" in result.output
     result = CliRunner().invoke(app, ["places", str(tmp_path / "nowhere" / "*.png"), "--model", "tiny"])
     assert result.exit_code == 1 and "nowhere" in result.output
