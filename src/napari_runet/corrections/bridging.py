@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import skimage
 from scipy import ndimage
-from skimage.graph import route_through_array
 
 from napari_runet.images.skeletons import TRACED, SkeletonEnd, middle_lines, skeleton_ends
 
@@ -85,7 +85,7 @@ def bridge(
     cost = np.where(near, 0, np.maximum(cost, 0)) + _CHEAPEST
     if forbidden is not None:
         cost = np.where(forbidden[box], _FORBIDDEN, cost)
-    way, _ = route_through_array(cost, first.at, second.at)  # type: ignore[no-untyped-call]
+    way, _ = skimage.graph.route_through_array(cost, first.at, second.at)  # type: ignore[no-untyped-call]
     painted = _stamp(np.array(way), first.width, second.width, near.shape) & ~near
     if not painted.any():
         raise BridgeError("These two ends are joined already; zoom in, and click into the gap.")

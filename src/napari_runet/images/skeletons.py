@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import skimage
 from scipy import ndimage
-from skimage.morphology import skeletonize
 
 TRACED = 10
 """How many pixels back from an end its direction is measured over."""
@@ -38,7 +38,7 @@ class SkeletonEnd:
 
 def middle_lines(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """The skeleton of a mask, (Y, X) bool: lines one pixel wide."""
-    return np.asarray(skeletonize(mask))  # type: ignore[no-untyped-call]
+    return np.asarray(skimage.morphology.skeletonize(mask))  # type: ignore[no-untyped-call]
 
 
 def skeleton_ends(mask: npt.NDArray[np.bool_]) -> list[SkeletonEnd]:

@@ -92,13 +92,14 @@ class ModelStore:
 
     def models(self) -> list[StoredModel]:
         """All models whose cards can be read, the shipped ones first; a damaged one is left out (see `problems`)."""
-        return self._scan()[0]
+        return self.look()[0]
 
     def problems(self) -> list[str]:
         """A sentence for each folder that looks like a model and cannot be used."""
-        return self._scan()[1]
+        return self.look()[1]
 
-    def _scan(self) -> tuple[list[StoredModel], list[str]]:
+    def look(self) -> tuple[list[StoredModel], list[str]]:
+        """Both `models` and `problems`, in one reading of the cards."""
         found, problems = [], []
         for root in (self.shipped, self.user):
             for path in sorted(root.glob(f"*/{CARD_FILE}")):

@@ -1,12 +1,11 @@
 """Folders of images: the button that opens the batch window, and how far it is."""
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QDockWidget, QPushButton, QWidget
 
-from napari_runet.plugin.batch_opening import BatchOpening
 from napari_runet.plugin.batch_state import BatchState
-from napari_runet.plugin.batch_window import BatchWindow
 from napari_runet.plugin.batching import Batching
 from napari_runet.plugin.widgets import column, text_label, title_label
 
@@ -16,6 +15,8 @@ if TYPE_CHECKING:
     import napari
     from qtpy.QtCore import QObject
 
+    from napari_runet.plugin.batch_opening import BatchOpening
+    from napari_runet.plugin.batch_window import BatchWindow
     from napari_runet.plugin.choices import Choices
     from napari_runet.plugin.correcting import Correcting
     from napari_runet.plugin.session import Session
@@ -36,10 +37,9 @@ class BatchSection(QWidget):
         self, viewer: "napari.viewer.Viewer", session: "Session", choices: "Choices", correcting: "Correcting"
     ) -> None:
         super().__init__()
-        self._viewer, self._session, self._choices = viewer, session, choices
+        self._viewer, self._session, self._choices, self._correcting = viewer, session, choices, correcting
         self.state = BatchState()
         self.batching = Batching(session, self.state, self)
-        self.opening = BatchOpening(viewer, session, self.state, choices, correcting)
         self.window_: BatchWindow | None = None
         self.button = QPushButton("Batch…")
         self.button.setObjectName("batch")
@@ -55,8 +55,17 @@ class BatchSection(QWidget):
         self.state.events.stage.connect(self._tell)
         self._tell()
 
-    def open_window(self) -> BatchWindow:
+    @cached_property
+    def opening(self) -> "BatchOpening":
+        """What opens the images of a batch."""
+        from napari_runet.plugin.batch_opening import BatchOpening  # not when the panel opens, which it would slow
+
+        return BatchOpening(self._viewer, self._session, self.state, self._choices, self._correcting)
+
+    def open_window(self) -> "BatchWindow":
         """Open the batch window, or bring it to the front."""
+        from napari_runet.plugin.batch_window import BatchWindow  # as above
+
         window = self._viewer.window
         if self.window_ is None:
             self.window_ = BatchWindow(

@@ -113,8 +113,8 @@ class Choices:
     def list_models(self) -> None:
         """Look for models, and keep the chosen one where it is still there."""
         session = self._session
-        session.models = tuple(self._store.models())
-        session.model_problems = tuple(self._store.problems())
+        models, problems = self._store.look()
+        session.models, session.model_problems = tuple(models), tuple(problems)
         before = session.model
         wanted = before.card.id if before is not None else str(get_plugin_settings(PLUGIN).models.chosen)
         fitting = [model for model in session.models if model.card.id == wanted]

@@ -40,18 +40,28 @@ class LayerKeys:
         events = session.events
         for event in (events.results, events.revision, events.shown, events.correction):
             event.connect(self.bind)
-        for name in {**on_iteration, **on_correction}:
-            getattr(keys.key_settings().events, name).connect(self._bind_anew)
+        self._following = False
+
+    def follow_settings(self) -> None:
+        """Bind anew when keys are set in the preferences; napari reads every plugin's manifest for that, 0.1 s."""
+        if self._following:
+            return
+        self._following = True
+        events = keys.key_settings().events
+        for name in {**self._on_iteration, **self._on_correction}:
+            getattr(events, name).connect(self._bind_anew)
 
     def bind(self) -> None:
         """Bind the keys to layers that have none yet."""
         for layer in self._stepping.iteration_layers():
             if layer not in self._bound:
+                self.follow_settings()
                 self._bound.add(layer)
                 keys.bind(layer, self._on_iteration)
                 keys.bind_painting(layer, self._to_paint)
         correction = self._session.correction
         if correction is not None and correction.layer is not None and correction.layer not in self._bound:
+            self.follow_settings()
             self._bound.add(correction.layer)
             keys.bind(correction.layer, self._on_correction)
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakMethod
 
 from napari.utils.theme import get_theme
-from qtpy.QtCore import QEvent
+from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_runet.plugin.asking import AskBeforeClosing
@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from napari.utils.events import Event
     from qtpy.QtGui import QShowEvent
 
+_SOON_MS = 200
+
 
 class Panel(QWidget):
     """Segments the images of a viewer.
@@ -92,6 +94,9 @@ class Panel(QWidget):
         self.keys = LayerKeys(
             self.session, self.stepping, iteration_actions(self), correction_actions(self), self.correcting.correct
         )
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.timeout.connect(self.keys.follow_settings)
         self._follow_viewer()
         self._follow_session()
         self.choices.list_models()
@@ -246,6 +251,7 @@ class Panel(QWidget):
         self.engine.start()
         self.segmentation.warm_up()
         self.iterations_section.prepare_plot()
+        self._soon.start(_SOON_MS)
         window = self.window()
         if self._asking is None and window is not None and window is not self:
             self._asking = AskBeforeClosing(self.session, self.correcting, self)

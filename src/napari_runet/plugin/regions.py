@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from skimage.draw import polygon2mask
+import skimage
 
 from napari_runet.images.image_input import ImageError, Region
 
@@ -115,7 +115,7 @@ def _inside(shapes: "Shapes", viewer: "ViewerModel", layer: "Image", source: "So
     outlines, box = _outlines(shapes, viewer, layer, source)
     mask = np.zeros((box.height, box.width), bool)
     for outline in outlines:
-        mask |= polygon2mask(mask.shape, outline - (box.y, box.x))  # type: ignore[no-untyped-call]
+        mask |= skimage.draw.polygon2mask(mask.shape, outline - (box.y, box.x))  # type: ignore[no-untyped-call]
     if not mask.any():
         raise ImageError(_nothing_in(shapes))
     return Region(box.y, box.x, box.height, box.width, mask)

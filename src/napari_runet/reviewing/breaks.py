@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial import cKDTree
-from skimage.draw import line
+import scipy
+import skimage
 
 from napari_runet.images.skeletons import SkeletonEnd
 
@@ -35,14 +35,14 @@ class Break:
     @property
     def gap(self) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
         """Rows and columns of the straight line between the ends."""
-        return line(self.first.y, self.first.x, self.second.y, self.second.x)  # type: ignore[no-untyped-call, no-any-return]
+        return skimage.draw.line(self.first.y, self.first.x, self.second.y, self.second.x)  # type: ignore[no-untyped-call, no-any-return]
 
 
 def find_breaks(ends: Sequence[SkeletonEnd]) -> list[Break]:
     """The breaks among the ends of a mask's middle lines, each end in its strongest one alone; the strongest first."""
     if len(ends) < 2:
         return []
-    tree = cKDTree(np.array([end.position for end in ends]))
+    tree = scipy.spatial.cKDTree(np.array([end.position for end in ends]))
     candidates = []
     for i, j in tree.query_pairs(WIDEST_GAP):
         strength = _strength(ends[i], ends[j])

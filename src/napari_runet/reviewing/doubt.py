@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import skimage
 from scipy import ndimage
-from skimage.draw import disk
 
 from napari_runet.images.skeletons import skeleton_ends
 from napari_runet.images.thresholding import labels_from, quantise
@@ -154,7 +154,7 @@ def _breaks(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
     drawn = np.zeros(mask.shape, np.uint8)
     ends = skeleton_ends(mask)
     for end in ends:
-        drawn[disk((end.y, end.x), _END_RADIUS, shape=mask.shape)] = 128  # type: ignore[no-untyped-call]
+        drawn[skimage.draw.disk((end.y, end.x), _END_RADIUS, shape=mask.shape)] = 128  # type: ignore[no-untyped-call]
     for found in find_breaks(ends):
         strength = np.uint8(128 + round(127 * found.strength))
         for y, x in zip(*found.gap, strict=True):
