@@ -137,6 +137,17 @@ def test_normalisation_by_percentiles(per_channel, dtype):
     np.testing.assert_allclose(normalise(array, found), expected, atol=1e-4)
 
 
+def test_normalisation_takes_any_layout_and_what_is_no_number():
+    array = np.random.default_rng(0).random((7, 9, 3)).astype(np.float32)
+    array[0, 0], array[1, 1, 1] = (np.nan, np.inf, -np.inf), np.nan
+    found = measure_range(ImageInput.from_array(array), (), 1, 99, per_channel=True)
+    expected = normalise(array, found)
+    np.testing.assert_array_equal(expected[0, 0], [-1, 2, -2])
+    assert expected[1, 1, 1] == -1
+    for other in (np.moveaxis(np.moveaxis(array, -1, 0).copy(), 0, -1), np.asfortranarray(array), array[::-1][::-1]):
+        np.testing.assert_array_equal(normalise(other, found), expected)
+
+
 @given(st.floats(1e-3, 1e4), st.floats(-1e4, 1e4))
 def test_brightness_and_contrast_do_not_matter(scale, offset):
     array = np.random.default_rng(0).random((20, 20))

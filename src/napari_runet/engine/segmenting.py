@@ -87,7 +87,10 @@ class ModelCache:
 
 
 class ProgressReport:
-    """Sends `Progress` after a tile, at most ten a second and always at the end of an iteration."""
+    """Sends `Progress` after a tile, at most ten a second, and always at the end of an iteration.
+
+    The latter when `end_iteration` is called, after the masks were sent: drawing takes time, and they are waited for.
+    """
 
     def __init__(
         self,
@@ -99,6 +102,7 @@ class ProgressReport:
         self._channel, self._id, self._iterations, self._clock = channel, request_id, iterations, clock
         self._begin = clock()
         self._sent = -np.inf
+        self._due: Progress | None = None
 
     def __call__(self, iteration: int, done: int, total: int) -> None:
         """Tell that `done` of `total` tiles of `iteration` are complete; raises when the request was cancelled."""
@@ -106,12 +110,24 @@ class ProgressReport:
         now = self._clock()
         if done < total and now - self._sent < PROGRESS_SECONDS:
             return
-        self._sent = now
         complete = (iteration - 1) * total + done
         left = (now - self._begin) / complete * (self._iterations * total - complete)
         progress = Progress(
             id=self._id, iteration=iteration, iterations=self._iterations, done=done, total=total, seconds_left=left
         )
+        if done == total:
+            self._due = progress
+        else:
+            self._send(progress)
+
+    def end_iteration(self) -> None:
+        """Tell that an iteration is complete."""
+        if self._due is not None:
+            self._send(self._due)
+            self._due = None
+
+    def _send(self, progress: Progress) -> None:
+        self._sent = self._clock()
         self._channel.send(progress)
 
 
@@ -179,6 +195,7 @@ def segment(channel: Channel, models: ModelCache, movies: Movies, request: Segme
                 changed=changed,
             )
         )
+        report.end_iteration()
         previous = step.foreground
     if follower is not None:
         follower.end(step)
@@ -264,8 +281,10 @@ def summarise(
     total, count, changed = 0, 0, 0
     for rows in _bands(foreground, previous, mask):
         band = foreground[:, rows]
-        # 255 at most but for rounding
-        best = np.maximum(band.max(axis=0), 255 - np.minimum(band.sum(axis=0, dtype=np.uint16), 255))
+        if len(band) == 1:
+            best = np.maximum(band[0], 255 - band[0])
+        else:  # 255 at most but for rounding
+            best = np.maximum(band.max(axis=0), 255 - np.minimum(band.sum(axis=0, dtype=np.uint16), 255))
         flipped = labels_from(band, threshold)
         if previous is not None:
             flipped = flipped != labels_from(previous[:, rows], threshold)

@@ -70,8 +70,12 @@ def normalise(pixels: npt.NDArray[Any], intensities: IntensityRange) -> npt.NDAr
     span = intensities.high - intensities.low
     scale = np.where(span > 0, 2 / np.where(span > 0, span, 1), 0).astype(np.float32)
     offset = np.where(span > 0, -1 - scale * intensities.low, 0).astype(np.float32)
-    values = pixels.astype(np.float32)
-    values *= scale
-    values += offset
-    np.nan_to_num(values, copy=False, nan=-1.0, posinf=2.0, neginf=-2.0)
-    return np.clip(values, -2, 2, out=values)
+    values = np.array(pixels, np.float32, order="C")
+    height, width, channels = values.shape
+    rows = values.reshape(height, width * channels)  # as long as vector instructions like it
+    rows *= np.tile(scale, width)
+    rows += np.tile(offset, width)
+    if pixels.dtype.kind == "f":
+        np.copyto(rows, -1, where=np.isnan(rows))
+    np.clip(rows, -2, 2, out=rows)
+    return values

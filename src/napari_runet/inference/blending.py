@@ -37,20 +37,24 @@ class BlendedPlane:
     def __init__(
         self, shape: tuple[int, int, int], strip_rows: int, *, quantised: bool, pinned: Labels | None = None
     ) -> None:
-        self._quantised, self._pinned = quantised, pinned
+        self._shape, self._quantised, self._pinned = shape, quantised, pinned
         self._store = RowStore(shape, np.uint8 if quantised else np.float32)
         self._strip = np.zeros((shape[0], strip_rows, shape[2]), np.float32)
         self._top = 0
 
     def add(self, tile: Tile, probabilities: npt.NDArray[np.float32]) -> None:
         """Add a tile's probabilities (K, height, width); tiles come row by row from the top."""
+        if probabilities.shape == self._shape:  # all of it: nothing to blend
+            self._keep(0, probabilities)
+            self._top = tile.height
+            return
         self._complete(tile.rows.start)
         rows = slice(tile.rows.start - self._top, tile.rows.stop - self._top)
         self._strip[:, rows, tile.columns] += probabilities * tile.weight
 
     def finish(self) -> npt.NDArray[Any]:
         """The whole plane (K, Y, X), read-only."""
-        self._complete(self._top + self._strip.shape[1])
+        self._complete(self._shape[1])
         return self._store.finish()
 
     def _complete(self, row: int) -> None:
@@ -58,12 +62,18 @@ class BlendedPlane:
         count = row - self._top
         if count <= 0:
             return
-        for start in range(0, count, _ROWS):
-            rows, top = self._strip[:, start : min(count, start + _ROWS)], self._top + start
-            if self._pinned is not None:
-                set_pinned(rows, self._pinned[top : top + rows.shape[1]])
-            self._store.write(top, quantise(rows) if self._quantised else rows)
+        self._keep(self._top, self._strip[:, :count])
         kept = self._strip.shape[1] - count
         self._strip[:, :kept] = self._strip[:, count:].copy()
         self._strip[:, kept:] = 0
         self._top = row
+
+    def _keep(self, top: int, rows: npt.NDArray[np.float32]) -> None:
+        """Hand finished rows (K, n, X), from row `top` on, to the store."""
+        for start in range(0, rows.shape[1], _ROWS):
+            part, first = rows[:, start : start + _ROWS], top + start
+            found: npt.NDArray[Any] = quantise(part) if self._quantised else part
+            if self._pinned is not None:
+                found = found.copy()
+                set_pinned(found, self._pinned[first : first + found.shape[1]])
+            self._store.write(first, found)

@@ -22,7 +22,7 @@ from napari_runet.inference.devices import DeviceChoice, choose_device
 from napari_runet.inference.fitting import Run, fitted
 from napari_runet.inference.iterations import Iteration, Report, _ignore, iterate_plane
 from napari_runet.inference.starting import Start, read_start
-from napari_runet.inference.viewing import iterate_views, pixel_size_of
+from napari_runet.inference.viewing import iterate_views, pixel_size_of, plane_intensities
 from napari_runet.models.card import NOT_TRAINED_FOR_IT, ModelCard, goes_on_from_masks
 from napari_runet.models.store import ModelStore
 from napari_runet.models.weights import load_network
@@ -120,8 +120,10 @@ def iterate(
         rescale or `intensities` say that the image is a part of something else.
     """
     if pixel_size is None:
-        estimated = settings.rescale and intensities is None
-        pixel_size = pixel_size_of(model.card, model.runner, image, index) if estimated else PixelSize()
+        pixel_size = PixelSize()
+        if settings.rescale and intensities is None:
+            intensities = plane_intensities(model.card, image, index)
+            pixel_size = pixel_size_of(model.card, model.runner, image, index, intensities)
     scale = pixel_size.scale
 
     def on(model: LoadedModel) -> Run:

@@ -23,16 +23,23 @@ from napari_runet.networks import IterativeNetwork
 
 
 def pixel_size_of(
-    card: ModelCard, network: IterativeNetwork, image: ImageInput, index: tuple[int, ...] = ()
+    card: ModelCard,
+    network: IterativeNetwork,
+    image: ImageInput,
+    index: tuple[int, ...] = (),
+    intensities: IntensityRange | None = None,
 ) -> PixelSize:
-    """By how much to rescale a plane for a model; as it is where the card does not say what the model sees best."""
+    """By how much to rescale a plane for a model; as it is where the card does not say what the model sees best.
+
+    `intensities` are those of `plane_intensities`, where they are known already.
+    """
     widths = card.structure_width
     if widths is None:
         return PixelSize()
-    intensities = plane_intensities(card, image, index)
+    how = plane_intensities(card, image, index) if intensities is None else intensities
 
     def look(scale: float, box: Region) -> npt.NDArray[np.bool_]:
-        seen = ViewedPlane(image, index, intensities, View(scale), box).as_input()
+        seen = ViewedPlane(image, index, how, View(scale), box).as_input()
         steps = iterate_plane(
             card, network, seen, iterations=1, tile_size=2 * SIDE, tile_overlap=0, intensities=_as_it_is(seen)
         )

@@ -192,8 +192,11 @@ class Segmentation:
         )
         number = self._queue.begun
         if self._session.activity.stage == "idle":
-            first = "Reading" if self._session.device else "Starting the network, and reading"
-            self._session.activity = Activity("running", f"{first} {self._queue.place(number)}{job.name}")
+            ready = bool(self._session.device)
+            first = "Reading" if ready else "Starting the network, and reading"
+            # a bar that runs to and fro draws the whole window anew 30 times a second: only while the network starts
+            fraction = 0.0 if ready else None
+            self._session.activity = Activity("running", f"{first} {self._queue.place(number)}{job.name}", fraction)
         result = Result(name, model.card, request_id, source, region, model.card.threshold, self._queue.name)
         return _Run(request_id, job, result, number)
 
