@@ -22,7 +22,7 @@ class GroupNorm(nn.GroupNorm):
         if (
             features.device.type == "cpu"
             and features.dim() == 4
-            and features.dtype in (torch.float32, torch.float64)
+            and features.dtype in (torch.float32, torch.float64, torch.bfloat16)
             and features.is_contiguous(memory_format=torch.channels_last)
         ):
             normalised: Tensor = _ChannelsLast.apply(  # type: ignore[no-untyped-call]
@@ -70,7 +70,7 @@ class _ChannelsLast(torch.autograd.Function):
         scale = (weight.view(groups, -1) * rstd.unsqueeze(2)).view(batch, 1, channels)
         shift = (bias.view(groups, -1) - scale.view(batch, groups, -1) * mean.unsqueeze(2)).view(batch, 1, channels)
         pixels = gcd(height * width, max(1, _LANES // channels))
-        scale, shift = (part.repeat(1, 1, pixels) for part in (scale, shift))
+        scale, shift = (part.to(features.dtype).repeat(1, 1, pixels) for part in (scale, shift))
         normalised = torch.empty_like(features)  # and not a view, which autograd would not let be changed in place
         torch.addcmul(shift, _rows(features, pixels), scale, out=_rows(normalised, pixels))
         return normalised
@@ -82,24 +82,41 @@ class _ChannelsLast(torch.autograd.Function):
         batch, channels, height, width = features.shape
         members = channels // mean.shape[1]
         count = members * height * width
-        # several pixels side by side, so that a row is as long as vector instructions like it
-        pixels = gcd(height * width, max(1, _LANES // channels))
-        g, x = (_rows(part, pixels) for part in (gradient, features))
-        sum_g = g.sum(1).view(batch, pixels, channels).sum(1)
-        sum_gx = (g * x).sum(1).view(batch, pixels, channels).sum(1)
+        mean, rstd = (part.repeat_interleave(members, 1) for part in (mean, rstd))
+        sum_normal, sum_g = _sums(gradient, features, mean, rstd)
 
         def of_groups(each: Tensor) -> Tensor:
             """Sum over a group's channels, for each of its channels, (B, C)."""
             return each.view(batch, -1, members).sum(2).repeat_interleave(members, 1)
 
-        mean, rstd = (part.view(batch, -1).repeat_interleave(members, 1) for part in (mean, rstd))
-        sum_normal = (sum_gx - mean * sum_g) * rstd
         slope = -of_groups(weight * sum_normal) * rstd**2 / count
         offset = -of_groups(weight * sum_g) * rstd / count - slope * mean
-        scale, slope, offset = (part.repeat(1, pixels).unsqueeze(1) for part in (weight * rstd, slope, offset))
+        # several pixels side by side, so that a row is as long as vector instructions like it
+        pixels = gcd(height * width, max(1, _LANES // channels))
+        g, x = (_rows(part, pixels) for part in (gradient, features))
+        scale, slope, offset = (
+            part.to(features.dtype).repeat(1, pixels).unsqueeze(1) for part in (weight * rstd, slope, offset)
+        )
         result = torch.addcmul(offset, g, scale).addcmul_(x, slope)
         result = result.view(batch, height, width, channels).permute(0, 3, 1, 2)
         return result, sum_normal.sum(0), sum_g.sum(0), None, None
+
+
+def _sums(gradient: Tensor, features: Tensor, mean: Tensor, rstd: Tensor) -> tuple[Tensor, Tensor]:
+    """Sums over the pixels of g x^ and of g, (B, C) each, given mean and rstd of each channel, (B, C).
+
+    Taken of columns that hold several pixels side by side, in one pass: that of batch normalisation.
+    """
+    batch, channels, height, width = features.shape
+    pixels = gcd(height * width, max(1, _COLUMNS // channels))
+    columns = (part.repeat(1, pixels) for part in (mean, rstd))
+    each = zip(_rows(gradient, pixels), _rows(features, pixels), *columns, strict=True)
+    found = [
+        torch.ops.aten.native_batch_norm_backward(g, x, None, None, None, m, r, True, 0.0, [False, True, True])[1:]
+        for g, x, m, r in each
+    ]
+    sum_normal, sum_g = (torch.stack(parts).view(batch, pixels, channels).sum(1) for parts in zip(*found, strict=True))
+    return sum_normal, sum_g
 
 
 def _rows(features: Tensor, pixels: int) -> Tensor:

@@ -41,6 +41,7 @@ class Normalisation:
     m_j and variance v_j of column j of a group's::
 
         mean = mean_j m_j,    variance = mean_j (v_j + m_j^2) - mean^2      in float64, which has the digits for it
+        out  = (bias - mean rstd weight) - features (-rstd weight)          both in one product of matrices
     """
 
     def __init__(self, norm: GroupNorm) -> None:
@@ -55,16 +56,15 @@ class Normalisation:
         plan = self._plans.get((pixels, features.dtype)) or self._plan(pixels, features.dtype)
         rows = pixel_rows(features, pixels)
         means, variances = torch.batch_norm_update_stats(rows, plan.unused, plan.unused, 0.0)
-        found = torch.stack((means, variances.addcmul_(means, means))).double() @ plan.to_groups
+        found = torch.stack((means, variances.addcmul_(means, means))).double()
+        found = torch.addmm(plan.eps, found, plan.to_groups)
         mean, variance = found.unbind()
-        variance.addcmul_(mean, mean, value=-1).add_(self._eps).rsqrt_()
-        mean, rstd = (found.float() @ plan.to_lanes).unbind()
-        scale = rstd.mul_(plan.weight)
-        shift = torch.addcmul(plan.bias, mean, scale, value=-1)
-        if features.dtype != torch.float32:
-            scale, shift = scale.to(features.dtype), shift.to(features.dtype)
+        rstd = variance.addcmul_(mean, mean, value=-1).rsqrt_()
+        mean.mul_(rstd)
+        found = torch.addmm(plan.bias, found.float(), plan.to_lanes, alpha=-1).to(features.dtype)
+        shift, scale = found.unbind()
         rows = rows.view(-1, len(scale))
-        torch.addcmul(shift, rows, scale, out=rows)
+        torch.addcmul(shift, rows, scale, value=-1, out=rows)
         if relu:
             ordered(features).clamp_min_(0)
         return features
@@ -75,11 +75,12 @@ class Normalisation:
         group = torch.eye(self._groups).repeat_interleave(channels // self._groups, 1)
         columns = group.repeat(1, pixels)
         together = gcd(pixels, max(1, _LANES // channels))
+        bias = self._bias.repeat(together)
         plan = self._plans[pixels, dtype] = _Plan(
             to_groups=(columns / columns.sum(1, keepdim=True)).t().double().contiguous(),
-            to_lanes=group.repeat(1, together),
-            weight=self._weight.repeat(together),
-            bias=self._bias.repeat(together),
+            eps=torch.tensor([[0.0], [self._eps]], dtype=torch.float64),
+            to_lanes=(group * self._weight).repeat(1, together),
+            bias=torch.stack((bias, torch.zeros_like(bias))),
             # running statistics of float32 make those of bfloat16 features float32; with momentum 0 they stay
             unused=torch.zeros(pixels * channels) if dtype == torch.bfloat16 else None,
         )
@@ -87,11 +88,11 @@ class Normalisation:
 
 
 class _Plan(NamedTuple):
-    """Means of columns to groups (columns, groups), groups to lanes (groups, lanes), and parameters of lanes."""
+    """Means of columns to groups (columns, groups), groups to lanes (groups, lanes), and what is added to each."""
 
     to_groups: Tensor
+    eps: Tensor
     to_lanes: Tensor
-    weight: Tensor
     bias: Tensor
     unused: Tensor | None
 
@@ -167,9 +168,9 @@ class FoldedUp:
         of_rows, of_columns, of_corners = self._edges
         _, height, width = image.shape
         rows, columns = slice(None, None, height - 1), slice(None, None, width - 1)
-        image[:, rows] += of_rows
-        image[:, :, columns] += of_columns
-        image[:, rows, columns] += of_corners
+        image[:, rows].add_(of_rows)  # and not +=, which would also copy each part onto itself
+        image[:, :, columns].add_(of_columns)
+        image[:, rows, columns].add_(of_corners)
 
 
 class FastEncoder:
