@@ -12,6 +12,7 @@ from correcting_helpers import dock, paint, predict
 from napari_runet.models.store import HOME_VARIABLE
 from napari_runet.plugin import large_layers, plane_correction, reading, squares
 from napari_runet.plugin.layers import LARGE_LABELS, LabelsOf
+from napari_runet.plugin.results import IterationResult, Result
 from napari_runet.plugin.tuning_samples import reader, usable
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (300, 260, 3), np.uint8)
@@ -108,6 +109,17 @@ def test_a_square_begins_as_what_is_known_of_it(journal, small, make_napari_view
     look_at(viewer, image, 100, 150, qtbot)
     layer = panel.correcting.correct()
     np.testing.assert_array_equal(layer.data, coarse.repeat(2, 0).repeat(2, 1)[64:128, 128:192])
+    part = np.random.default_rng(3).integers(0, 2, (64, 64)).astype(np.uint8)
+    own = squares.square(whole(panel, image), 2, 1, image.data)
+    results = panel.session.results
+    run = Result(image.name, card, "of a square", own, None, 0.5, state="complete")
+    run.iterations.append(IterationResult(part[np.newaxis] * 255, 0.9))
+    results.begin(run)
+    look_at(viewer, image, 150, 100, qtbot)
+    np.testing.assert_array_equal(panel.correcting.correct().data, part)
+    look_at(viewer, image, 20, 20, qtbot)
+    assert not panel.correcting.correct().data.any(), "nothing is known of another square"
+    look_at(viewer, image, 100, 150, qtbot)
     labels = np.random.default_rng(2).integers(0, 2, (300, 260)).astype(np.uint8)
     viewer.add_labels([labels, labels[::2, ::2]], multiscale=True, metadata={LARGE_LABELS: LabelsOf(image, card)})
     assert copy.deepcopy(viewer.layers[-1].metadata)[LARGE_LABELS].image is image, "as duplicating a layer does"

@@ -76,6 +76,8 @@ class Correcting:
             results = None  # the mask is of other classes than those that are to be painted now
         try:
             source = results.result.source if results is not None else self._choices.source(image)
+            if source.corner is not None:  # of a square, and another one may be in view
+                source = self._choices.source(image)
             source = square_in_view(self._viewer, image, source)
         except ImageError as error:
             session.correction_notice = Notice(str(error), "error")

@@ -145,6 +145,8 @@ def known_of(
     results = results_of(viewer, image)
     if results is None or not len(results.result) or results.result.source.index != source.index:
         return None
+    if results.result.source.corner not in (None, source.corner):
+        return None  # another square was segmented by itself
     return partial(_of_result, results.result, source), results.result.run_id, results.result.card
 
 
@@ -163,6 +165,8 @@ def _of_labels(layer: Any, source: Source) -> "Plane":
 def _of_result(result: "Result", source: Source) -> "Plane":
     """The part of a run's last mask that lies on a square."""
     mask = result.whole_plane(len(result))
+    if result.source.corner is not None:
+        return mask
     y, x, rows, columns = _covering(source, mask.shape)
     return mask[y, x][rows][:, columns]
 
