@@ -19,7 +19,7 @@ from napari_runet.batch.output import PRIVATE_FOLDER
 from napari_runet.batch.record_file import RecordFile
 from napari_runet.batch.thumbnails import thumbnail_path
 from napari_runet.images.image_input import ImageInput
-from napari_runet.inference import blocks, large_images
+from napari_runet.inference import blocks, large_image
 from napari_runet.inference.segmenter import iterate
 from napari_runet.inference.viewing import plane_intensities
 from napari_runet.io.images import FileError
@@ -212,7 +212,7 @@ def test_an_unreadable_chunk_costs_its_blocks_and_the_rest_is_kept(model, image,
     chunk = image / "0" / "c" / "0" / "6" / "5"  # rows 192 on, columns 160 on
     whole = chunk.read_bytes()
     chunk.write_bytes(b"xx" + whole[2:])
-    monkeypatch.setattr(large_images, "READ_SIDE", 32)
+    monkeypatch.setattr(large_image, "READ_SIDE", 32)
     tally = run(image, model, out)
     assert f"4 of {BLOCKS} blocks of {image} could not be segmented; the others are kept" in tally.problems[0]
     assert "Zstd" in tally.problems[0] and "large.ome.zarr/0 cannot be read at" in tally.problems[0]
@@ -313,7 +313,7 @@ def test_what_cannot_be_is_told_before_anything_is_computed(model, image, out, d
 
 
 def test_huge_planes_are_measured_on_a_coarser_level(model, image, out, monkeypatch):
-    monkeypatch.setattr(large_images, "MEASURED_WHOLE", 100 * 85)
+    monkeypatch.setattr(large_image, "MEASURED_WHOLE", 100 * 85)
     run(image, model, out)
     coarse = ImageInput.from_array(PIXELS[:, ::2, ::2].transpose(1, 2, 0))
     expected = expected_of(PIXELS, model, plane_intensities(model.card, coarse, ()))

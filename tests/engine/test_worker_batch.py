@@ -17,7 +17,7 @@ from napari_runet.batch.record import Outcome
 from napari_runet.batch.run import plan, plan_layer
 from napari_runet.engine.batching import WorkerBatch
 from napari_runet.io.images import FileError
-from napari_runet.io.large_source import PulledImage, PulledLevel
+from napari_runet.io.pulled_image import PulledImage, PulledLevel
 from napari_runet.models.store import HOME_VARIABLE, read_card
 from napari_runet.settings import SegmentationSettings
 from ome_zarr_images import write_image

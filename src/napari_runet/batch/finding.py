@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from napari_runet.io.images import FileError
-from napari_runet.io.large_source import PulledImage
 from napari_runet.io.ome_zarr import is_zarr
 from napari_runet.io.opening import IMAGE_SUFFIXES
+from napari_runet.io.pulled_image import PulledImage
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from napari_runet.batch.finding import FoundImage
 from napari_runet.batch.output import Output
-from napari_runet.io.large_source import PulledImage
+from napari_runet.io.pulled_image import PulledImage
 from napari_runet.models.card import ModelCard
 from napari_runet.settings import Precision, SegmentationSettings
 

@@ -26,9 +26,10 @@ from napari_runet.batch.record_file import RecordFile, begun, clear_begun, read_
 from napari_runet.batch.start_masks import find_start_masks
 from napari_runet.batch.summary import write_summary
 from napari_runet.io.images import FileError
-from napari_runet.io.large_source import PulledImage, file_source
+from napari_runet.io.large_source import file_source
 from napari_runet.io.masks import why_not_written
 from napari_runet.io.opening import image_shape
+from napari_runet.io.pulled_image import PulledImage
 from napari_runet.models.card import ModelCard
 from napari_runet.settings import SegmentationSettings
 

@@ -18,7 +18,7 @@ from napari_runet.images.axes import Axes
 from napari_runet.images.image_input import ImageError, ImageInput, Region
 from napari_runet.images.normalisation import spaced_pixels
 from napari_runet.io.images import TIFF_SUFFIXES, FileError, read_image
-from napari_runet.io.large_source import read_large_tiff
+from napari_runet.io.large_tiff import read_large_tiff
 from napari_runet.io.opening import image_shape
 
 MOST_PLANES = 24

@@ -15,7 +15,7 @@ from napari_runet.engine.segmenting import PROGRESS_SECONDS, Channel, ModelCache
 from napari_runet.inference.estimating import estimate_unfinished
 from napari_runet.inference.files import segment_file as do
 from napari_runet.io.images import FileError
-from napari_runet.io.large_source import Key, Pull
+from napari_runet.io.pulled_image import Key, Pull
 from napari_runet.models.store import ModelError
 
 

@@ -7,10 +7,10 @@ from napari_runet.batch.block_record import growing_folder
 from napari_runet.batch.output import COMPRESSED_MASK, OME_TIFF, check_room, in_bytes, size_of
 from napari_runet.batch.record import Job
 from napari_runet.inference.blocks import at_once, compute_block, one_thread_each
-from napari_runet.inference.large_images import LargeImage, task_of
+from napari_runet.inference.large_image import LargeImage, task_of
 from napari_runet.inference.segmenter import LoadedModel
-from napari_runet.io.large_source import Pull
 from napari_runet.io.ome_zarr_labels import GrowingLabels, compressed_size
+from napari_runet.io.pulled_image import Pull
 
 PYRAMID = 4 / 3
 """All levels of a pyramid, relative to the finest."""

@@ -17,9 +17,9 @@ from napari_runet.inference.large_images import segment_large
 from napari_runet.inference.segmenter import LoadedModel
 from napari_runet.inference.stacks import segment_stack
 from napari_runet.io.images import FileError
-from napari_runet.io.large_source import Pull
 from napari_runet.io.masks import why_not_written
 from napari_runet.io.opening import OpenedImage, open_image
+from napari_runet.io.pulled_image import Pull
 
 Progress = Callable[[float], None]
 """Called now and then with the share of a job that is done, in [0, 1]; may raise to stop."""

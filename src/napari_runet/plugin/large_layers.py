@@ -16,8 +16,9 @@ from napari_runet.batch.finding import stem_of
 from napari_runet.corrections.image_key import content_digest
 from napari_runet.images.image_input import ImageInput
 from napari_runet.io.images import TIFF_SUFFIXES, FileError
-from napari_runet.io.large_source import PulledImage, PulledLevel, read_large_tiff
+from napari_runet.io.large_tiff import read_large_tiff
 from napari_runet.io.ome_zarr import is_zarr, read_ome_zarr
+from napari_runet.io.pulled_image import PulledImage, PulledLevel
 from napari_runet.plugin.placing import Placement, place
 from napari_runet.plugin.reading import COMFORTABLE_PIXELS, Source, levels_of
 

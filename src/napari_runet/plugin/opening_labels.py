@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from napari_runet.io.large_source import read_large_tiff
+from napari_runet.io.large_tiff import read_large_tiff
 from napari_runet.plugin.layers import label_colormap, label_colors
 from napari_runet.plugin.laying_out import lay_out
 from napari_runet.plugin.opening_zarr import placed_as_said, read
