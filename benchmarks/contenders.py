@@ -15,8 +15,9 @@ from torch import Tensor
 
 from napari_runet import load_model, segment
 from napari_runet.corrections.correction import UNKNOWN
+from napari_runet.corrections.growing import guesses
 from napari_runet.corrections.spreading import ITERATIONS as FOLLOWED
-from napari_runet.corrections.spreading import grow, spread
+from napari_runet.corrections.spreading import spread
 from napari_runet.images.drawn import draw_fundus
 from napari_runet.images.image_input import ImageInput
 from napari_runet.images.normalisation import measure_range, normalise
@@ -93,7 +94,8 @@ def refine(model: str, height: int, width: int, backend: str) -> Work:
         ]
         moved, unmoved = (np.array(steps[-1].foreground) for steps in runs)
         said = {"pinned": known, "strokes": strokes, "threshold": loaded.card.threshold}
-        yield torch.from_numpy(grow(spread(base, moved, unmoved, **said), base, base, **said))
+        found = spread(base, moved, unmoved, **said)
+        yield torch.from_numpy(guesses(found, base, base, image, **said)[0])
 
     return work
 

@@ -3,10 +3,10 @@
 A simulated person paints one stroke after another, each along the worst mistake that is left. Compared are
 
     strokes     the strokes alone
-    refine      after each stroke, what two further iterations change because of it, and what it grows to
-                (`corrections.spreading`); all of it is taken, without a look
-    choose      the same, by a person who looks at what is offered, as the panel asks: it is taken where at least two
-                thirds of it are right and the mask gets better, else left
+    refine      after each stroke, what two further iterations change because of it, and what it grows to by the first
+                guess (`corrections.spreading`, `corrections.growing`); all of it is taken, without a look
+    choose      the same, by a person who looks through the guesses, as the panel shows them: the best of those is
+                taken of which at least two thirds are right and which make the mask better, else none
     tune        as choose, and fine-tuning on the image's corrections after each five strokes (`--tune`)
 
 Printed is the mean Dice over images after each stroke, and the strokes that each needs to come as far as the strokes
@@ -31,7 +31,8 @@ import torch
 
 from napari_runet.corrections.annotator import Annotator
 from napari_runet.corrections.correction import UNKNOWN
-from napari_runet.corrections.spreading import ITERATIONS, grow, spread, surroundings
+from napari_runet.corrections.growing import guesses
+from napari_runet.corrections.spreading import ITERATIONS, spread, surroundings
 from napari_runet.images.image_input import ImageInput, Region
 from napari_runet.images.normalisation import IntensityRange, measure_range
 from napari_runet.images.thresholding import labels_from
@@ -89,7 +90,7 @@ class Sitting:
         return before != self.known
 
     def refine(self, strokes: np.ndarray, look: bool) -> None:
-        """Take what the strokes change around them; with a look, only where it is right enough."""
+        """Take what the strokes change around them; with a look, the best guess, and only where it is right enough."""
         begin = time.perf_counter()
         box = surroundings(strokes, Region(0, 0, *strokes.shape))
         if box is None:
@@ -103,17 +104,22 @@ class Sitting:
         )
         threshold = self.model.card.threshold
         said = {"pinned": known, "strokes": here, "threshold": threshold}
-        found = spread(base, moved, unmoved, **said)
-        found = grow(found, base, self.own[:, *box.slices], **said)
+        found, taken = spread(base, moved, unmoved, **said), None
+        offered = guesses(found, base, self.own[:, *box.slices], image, **said)
         self.seconds.append(time.perf_counter() - begin)
-        truth, offered = self.truth[box.slices], np.where(known != UNKNOWN, known, labels_from(found, threshold))
-        changed = (offered != before) & (truth != UNKNOWN)
-        right, wrong = int((offered == truth)[changed].sum()), int((offered != truth)[changed].sum())
-        better = dice(offered, truth) > dice(before, truth)
-        if look and (right < 2 * wrong or not better):
+        truth, best = self.truth[box.slices], dice(before, self.truth[box.slices])
+        for found in offered if look else offered[:1]:
+            labels = np.where(known != UNKNOWN, known, labels_from(found, threshold))
+            changed = (labels != before) & (truth != UNKNOWN)
+            right = int((labels == truth)[changed].sum())
+            wrong = int(changed.sum()) - right
+            if look and (right < 2 * wrong or dice(labels, truth) <= best):
+                continue
+            best, taken = dice(labels, truth), (found, right, wrong)
+        if taken is None:
             return
         self.base = self.base.copy()
-        self.base[:, *box.slices] = found
+        self.base[:, *box.slices], right, wrong = taken
         self.changed += right + wrong
         self.right += right
 

@@ -3,10 +3,9 @@
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import ndimage
 
 from napari_runet.corrections.correction import UNKNOWN
-from napari_runet.corrections.spreading import LARGEST, grow, new_strokes, spread, surroundings
+from napari_runet.corrections.spreading import LARGEST, new_strokes, spread, surroundings
 from napari_runet.images.image_input import Region
 from napari_runet.images.thresholding import labels_from
 
@@ -76,44 +75,3 @@ def test_surroundings_hold_the_strokes_and_stay_inside_and_small(shape, corner, 
         part = surroundings(strokes, inner)
         if part is not None:
             assert part.y >= inner.y and part.y + part.height <= inner.y + inner.height
-
-
-@given(seed=st.integers(0, 10_000), classes=st.integers(2, 4), share=st.sampled_from((0.0, 0.01, 0.3, 1.0)))
-def test_what_grows_leaves_what_a_person_set_and_what_is_not_connected_to_a_new_stroke(seed, classes, share):
-    (base, moved, own), pinned, strokes = drawn(seed, classes, share=share)
-    how = {"pinned": pinned, "strokes": strokes, "threshold": 0.5}
-    found = spread(base, moved, base, **how)
-    grown = grow(found, base, own, **how)
-    changed = (grown != found).any(axis=0)
-    assert not (changed & (pinned != UNKNOWN)).any()
-    labels = labels_from(grown, 0.5)
-    assert np.isin(labels[changed], pinned[strokes]).all()
-    for label in range(classes) if classes == 2 else ():  # of more, one stroke may cut off what another grew to
-        pieces, _ = ndimage.label(labels == label, np.ones((3, 3)))
-        assert np.isin(pieces[changed & (labels == label)], pieces[strokes & (pinned == label)]).all()
-
-
-def test_a_stroke_grows_over_the_rest_of_the_thing_and_no_further():
-    own = np.zeros((1, 3, 12), np.uint8)
-    own[0, 1] = [60, 60, 60, 70, 80, 20, 70, 0, 200, 180, 180, 250]  # unsure, a gap, and something found
-    base, strokes = own.copy(), np.zeros((3, 12), bool)
-    pinned = np.full((3, 12), UNKNOWN, np.uint8)
-    strokes[1, 2:4], pinned[1, 2:4] = True, 1  # on what was missed
-    strokes[1, 9], pinned[1, 9] = True, 0  # on what was found and is wrong
-    grown = grow(base, base, own, pinned=pinned, strokes=strokes, threshold=0.5)
-    free = pinned == UNKNOWN
-    assert np.flatnonzero((labels_from(grown, 0.5) == 1)[1] & free[1]).tolist() == [4, 8, 11]
-    # as sure as most of the stroke: 80 comes, 60 and 20 do not; as doubtful as what is erased: 180 goes, 200 stays
-    assert labels_from(grown, 0.5)[1, 10] == 0
-    assert not labels_from(grown, 0.5)[[0, 2]].any()
-
-
-def test_a_stroke_that_says_too_little_does_not_grow():
-    own = np.full((1, 30, 30), 100, np.uint8)
-    strokes = np.zeros((30, 30), bool)
-    for length, grows in ((9, False), (300, True)):
-        strokes[:] = False
-        strokes.ravel()[:length] = True
-        pinned = np.where(strokes, 1, UNKNOWN).astype(np.uint8)
-        grown = grow(own, own, own, pinned=pinned, strokes=strokes, threshold=0.5)
-        assert (grown != own).any() == grows

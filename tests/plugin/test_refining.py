@@ -113,7 +113,7 @@ def test_stroke_refine_step_take_it_undo(painting, qtbot):
     engine.answer()
 
     result = session.results.result
-    assert (result.own, len(result), session.results.count) == (2, 4, 4)
+    assert (result.own, len(result), session.results.count) == (2, 3, 3)
     np.testing.assert_array_equal(plane.layer.data, painted)
     changes = session.results.of_plane.changes
     assert changes.visible and set(np.unique(changes.data)) == {0, 1}
@@ -123,12 +123,11 @@ def test_stroke_refine_step_take_it_undo(painting, qtbot):
     assert section.take.isEnabled()
 
     viewer.layers.selection.active = session.results.iterations[2]
-    for _ in range(2):
-        key(viewer, qtbot, Qt.Key.Key_K, Qt.KeyboardModifier.NoModifier)
-    layer = session.results.iterations[4]
-    assert session.shown == 4 and layer.visible and layer.name.endswith("iteration 4, from your correction")
+    key(viewer, qtbot, Qt.Key.Key_K, Qt.KeyboardModifier.NoModifier)
+    layer = session.results.iterations[3]
+    assert session.shown == 3 and layer.visible and layer.name.endswith("iteration 3, from your correction")
     assert session.results.iterations[2].name.endswith("iteration 2")
-    assert layer.data[38, 90] == 1 and session.results.iterations[3].data[38, 90] == 0
+    assert layer.data[38, 90] == 1 and not section.other.isEnabled()
 
     viewer.layers.selection.active = plane.layer
     panel.scroll_area.ensureWidgetVisible(section.take)
@@ -143,12 +142,45 @@ def test_stroke_refine_step_take_it_undo(painting, qtbot):
     assert plane.known.counts.added == (painted[:80] == 1).sum() and section.take.isEnabled()
 
 
+def test_another_guess_is_drawn_and_taken(painting, qtbot):
+    viewer, panel, plane, engine = painting
+    section, session = panel.refine_section, panel.session
+    image = session.image
+    image.data[30, 20:180] = 200  # a line of which the network sees nothing
+    stroke(viewer, qtbot, plane)
+    painted = plane.layer.data.copy()
+    key(viewer, qtbot, Qt.Key.Key_R)
+    engine.answer()
+    result, changes = session.results.result, session.results.of_plane.changes
+    assert result.from_correction == 2 and "Guess 1 of 2" in section.notice.text()
+    careful = changes.data.copy()
+    assert not careful[30].any()
+    panel.scroll_area.ensureWidgetVisible(section.other)
+    press(section.other)
+    assert "Guess 2 of 2" in section.notice.text() and changes.data[30, 30:55].all() and session.shown == 2
+    panel.stepping.show(3)
+    assert "Guess 1 of 2" in section.notice.text() and (changes.data == careful).all()
+    key(viewer, qtbot, Qt.Key.Key_G)
+    assert session.shown == 4, "what is on show is what is drawn"
+    key(viewer, qtbot, Qt.Key.Key_T)
+    assert plane.layer.data[30, 30:55].all() and not section.take.isEnabled()
+    key(viewer, qtbot, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    qtbot.waitUntil(lambda: session.refined_pixels > 0, timeout=PATIENCE)
+    np.testing.assert_array_equal(plane.layer.data, painted)
+
+    panel.refining.offers.take()
+    stroke(viewer, qtbot, plane, row=60)
+    key(viewer, qtbot, Qt.Key.Key_R)
+    engine.answer()
+    assert result.labels(3)[30, 30:55].all(), "the next stroke goes on from what was taken"
+
+
 def test_never_over_what_a_person_set_and_only_around_the_new_stroke(painting, qtbot):
     viewer, panel, plane, engine = painting
     stroke(viewer, qtbot, plane)
     key(viewer, qtbot, Qt.Key.Key_R)
     engine.answer()
-    panel.refining.take()
+    panel.refining.offers.take()
     panel.correcting.brush(0)
     paint(viewer, qtbot, plane.layer, (37, 60), (37, 120))
     qtbot.waitUntil(lambda: bool(plane.known.labels[37, 90] == 0), timeout=PATIENCE)
@@ -185,13 +217,13 @@ def test_a_stroke_that_is_undone_takes_what_it_brought_about_with_it(painting, q
     stroke(viewer, qtbot, plane)
     key(viewer, qtbot, Qt.Key.Key_R)
     engine.answer()
-    panel.stepping.show(4)
+    panel.stepping.show(3)
     assert panel.session.refined_pixels
     key(viewer, qtbot, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     qtbot.waitUntil(lambda: panel.session.refined_pixels == 0, timeout=PATIENCE)
     results = panel.session.results
     assert results.count == 2 and not results.of_plane.changes.visible
-    assert "earlier" in results.iterations[4].name and panel.session.shown <= 2
+    assert "earlier" in results.iterations[3].name and panel.session.shown <= 2
     assert "is gone" in panel.refine_section.notice.text()
 
 

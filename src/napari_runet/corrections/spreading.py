@@ -5,15 +5,10 @@ better. What the correction itself brings about is what differs between two runs
 pinned pixels, and only one of them has the new strokes. Of that, only what goes the way of the strokes is taken: a
 stroke that adds a class adds, a stroke that erases erases. (Measured with ``benchmarks/refine.py``: of the pixels that
 were taken 0.83 were right this way, and 0.47 without it.)
-
-A stroke also says that the network was wrong about the thing that it is painted on, most of which it does not cover.
-So it grows: over connected pixels that were shown as what it was painted on, and of which the network, before anybody
-corrected it, thought at least as much of the stroke's class as of most of the stroke.
 """
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from napari_runet.corrections.correction import UNKNOWN, bounding_box
 from napari_runet.images.image_input import Region
@@ -28,15 +23,6 @@ REACH = 96
 """How far a correction is followed, in pixels: what lies further off hardly feels it in two iterations."""
 LARGEST = 512
 """Side of the largest surroundings, in pixels, where strokes lie far apart."""
-MOST_OF_A_STROKE = 0.75
-"""The share of a stroke's own pixels that lie within what it grows to."""
-ADDS_FROM = 0.15
-"""A stroke that adds a class grows over pixels of at least this probability."""
-ERASES_TO = 0.9
-"""A stroke that erases grows over pixels of at most this probability. (Both chosen on validation images.)"""
-MOST_GROWTH = 10
-"""A stroke that would grow to more than this many times its own pixels does not grow: it says too little about them."""
-_AROUND = np.ones((3, 3), bool)
 
 
 def new_strokes(known: Labels, shown: Labels, followed: Labels) -> npt.NDArray[np.bool_]:
@@ -114,48 +100,3 @@ def spread(
     for number, plane in enumerate(found, 1):
         plane[where] = 255 * (pinned[where] == number).astype(np.uint8)
     return found
-
-
-def grow(
-    found: Foreground,
-    base: Foreground,
-    own: Foreground,
-    *,
-    pinned: Labels,
-    strokes: npt.NDArray[np.bool_],
-    threshold: float,
-) -> Foreground:
-    """What was found, with each new stroke grown to the rest of the thing that it is painted on.
-
-    Parameters
-    ----------
-    found
-        (K, Y, X) uint8 from `spread`.
-    base
-        (K, Y, X) uint8: what was shown when the strokes were painted.
-    own
-        (K, Y, X) uint8: what the network said before anybody corrected it.
-    pinned, strokes, threshold
-        As of `spread`.
-
-    Returns
-    -------
-    (K, Y, X) uint8; pixels that a person has set are those of `found`.
-    """
-    grown = found.copy()
-    shown, free = labels_from(base, threshold), pinned == UNKNOWN
-    for label in np.unique(pinned[strokes]):
-        # the less sure of a class, the more of the background
-        sure = own[label - 1] / 255 if label else -(own.max(axis=0) / 255)
-        least, most = (min(ADDS_FROM, threshold), threshold) if label else (-max(ERASES_TO, threshold), -threshold)
-        pieces, count = ndimage.label(strokes & (pinned == label) & (shown != label), _AROUND)
-        for piece in (pieces == number for number in range(1, count + 1)):
-            level = np.clip(np.quantile(sure[piece], 1 - MOST_OF_A_STROKE), least, most)
-            alike = free & np.isin(shown, np.unique(shown[piece])) & (sure >= level)
-            reached = ndimage.binary_propagation(piece, _AROUND, mask=piece | alike) & free
-            if np.count_nonzero(reached) > MOST_GROWTH * np.count_nonzero(piece):
-                continue
-            grown[:, reached] = 0
-            if label:
-                grown[label - 1, reached] = 255
-    return grown

@@ -33,7 +33,8 @@ def correction_actions(panel: "Panel") -> "Actions":
         "bridge": panel.bridging.at_mouse,
         "carry": panel.carrying.to_next,
         "refine": panel.refining.refine,
-        "take_refined": panel.refining.take,
+        "other_guess": panel.refining.offers.other,
+        "take_refined": panel.refining.offers.take,
         **_anywhere(panel),
     }
 

@@ -81,7 +81,7 @@ class Panel(QWidget):
         self.correcting = Correcting(viewer, self.session, self.choices)
         self.bridging = Bridging(viewer, self.session)
         self.carrying = Carrying(viewer, self.session, self.choices, self.correcting)
-        self.refining = Refining(viewer, self.session, self.engine, self.segmentation, self)
+        self.refining = Refining(viewer, self.session, self.engine, self.segmentation, self.stepping, self)
         self.places = NextPlaces(viewer, self.session, self.correcting, self)
         self.tuning_engine = EngineBridge(self)
         self.deciding = Deciding(viewer, self.session, self.choices, self.correcting, self.tuning_engine)

@@ -26,7 +26,7 @@ class RefineSection(QWidget):
 
     def __init__(self, session: "Session", refining: "Refining") -> None:
         super().__init__()
-        self._session = session
+        self._session, offers = session, refining.offers
         self.refine = text_button(
             "Refine from here", "Let the network go on from your strokes, around them.", refining.refine
         )
@@ -35,13 +35,15 @@ class RefineSection(QWidget):
         self.always.setToolTip("Do so whenever you have painted.")
         self.always.toggled.connect(self._set_always)
         self.take = text_button(
-            "Take it", "Write it into your layer, never over what you have set; undo takes it back.", refining.take
+            "Take it", "Write it into your layer, never over what you have set; undo takes it back.", offers.take
         )
         self.take.setObjectName("take-refined")
-        self.drop = text_button("Drop it", "Leave everything as it is.", refining.drop)
+        self.other = text_button("Another guess", "Draw another guess at what you corrected.", offers.other)
+        self.other.setObjectName("other-guess")
+        self.drop = text_button("Drop it", "Leave everything as it is.", offers.drop)
         self.notice = text_label("refine-notice")
         inner = column()
-        for parts in ((self.refine, self.always), (self.take, self.drop)):
+        for parts in ((self.refine, self.always), (self.take, self.other, self.drop)):
             row = QHBoxLayout()
             row.setSpacing(SPACING)
             for part in parts:
@@ -68,6 +70,7 @@ class RefineSection(QWidget):
         self.setVisible(session.correction is not None)
         self.refine.setEnabled(result is not None and len(result) > 0)
         self.take.setEnabled(session.refined_pixels > 0)
+        self.other.setEnabled(result is not None and result.from_correction > 1)
         self.drop.setEnabled(result is not None and result.from_correction > 0)
         with quiet(self.always):
             self.always.setChecked(session.refine_always)

@@ -2,20 +2,20 @@
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from qtpy.QtCore import QObject, QTimer
 
 from napari_runet.corrections.correction import UNKNOWN
-from napari_runet.corrections.spreading import ITERATIONS, grow, new_strokes, spread, surroundings
+from napari_runet.corrections.growing import guesses
+from napari_runet.corrections.spreading import ITERATIONS, new_strokes, spread, surroundings
 from napari_runet.engine.messages import Cancelled, Event, Failed, Finished, IterationDone, WorkerLost
 from napari_runet.engine.requests import PlaneStart
 from napari_runet.images.image_input import Region
 from napari_runet.models.card import NOT_TRAINED_FOR_IT, goes_on_from_masks
 from napari_runet.plugin.image_corrections import newest_result
 from napari_runet.plugin.layer_writing import set_visible
-from napari_runet.plugin.layers import results_of
+from napari_runet.plugin.offers import Offers
 from napari_runet.plugin.plane_queue import PlaneJob, PlaneQueue
 from napari_runet.plugin.reading import plane_intensities
 from napari_runet.plugin.session import Notice
@@ -31,20 +31,12 @@ if TYPE_CHECKING:
     from napari_runet.plugin.results import Result
     from napari_runet.plugin.segmentation import Segmentation
     from napari_runet.plugin.session import Session
+    from napari_runet.plugin.stepping import Stepping
 
     Plane = npt.NDArray[np.uint8]
 
 AFTER_MS = 120
 """A stroke is followed when nothing has been painted for this long."""
-
-
-@dataclass(slots=True, eq=False)
-class _Followed:
-    """What has been followed on one plane, from one run: `known` by then; `intensities` of the plane once measured."""
-
-    run_id: str
-    known: "Plane"
-    intensities: "IntensityRange | None" = None
 
 
 @dataclass(slots=True, eq=False)
@@ -56,6 +48,7 @@ class _Question:
     box: Region
     strokes: "npt.NDArray[np.bool_]"
     known: "Plane"
+    image: "npt.NDArray[np.generic] | None" = None
     with_strokes: str = ""
     without: str = ""
     answers: dict[str, "list[Plane]"] = field(default_factory=dict)
@@ -73,6 +66,13 @@ class Refining(QObject):
     viewer, session, engine, segmentation
         Where layers are, the state, the worker that segments, and what segments a square of a large image before
         strokes on it are followed.
+    stepping
+        What shows one iteration or another.
+
+    Attributes
+    ----------
+    offers
+        What came of it.
     """
 
     def __init__(
@@ -81,12 +81,13 @@ class Refining(QObject):
         session: "Session",
         engine: "EngineBridge",
         segmentation: "Segmentation",
+        stepping: "Stepping",
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self._viewer, self._session, self._engine, self._segmentation = viewer, session, engine, segmentation
         self._square: PlaneCorrection | None = None
-        self._followed: WeakKeyDictionary[PlaneCorrection, _Followed] = WeakKeyDictionary()
+        self.offers = Offers(viewer, session, stepping)
         self._question: _Question | None = None
         self._again = False
         self._soon = QTimer(self)
@@ -123,30 +124,6 @@ class Refining(QObject):
         self._send(question, model)
         return True
 
-    def take(self) -> int:
-        """Write what is offered into the correction layer, as one step for undo; returns how many pixels changed."""
-        plane, result = self._session.correction, self._offering()
-        if plane is None or result is None:
-            return 0
-        changed = plane.take_prediction(_offered(result, plane.shown))
-        self._session.refine_notice = Notice(f"{changed} pixels were taken over; undo takes them back.")
-        return changed
-
-    def drop(self) -> None:
-        """Take back what is offered; what was corrected is not followed again."""
-        plane, result = self._session.correction, self._offering()
-        if plane is None or result is None:
-            return
-        self._followed[plane] = _Followed(result.run_id, plane.known.labels.copy())
-        result.follow([])
-        results = results_of(self._viewer, plane.image, result.card.id)
-        if results is not None:
-            results.mark_missing()
-        self._session.refine_notice = Notice()
-        self._session.shown = min(self._session.shown, len(result))
-        self._session.revision += 1
-        self._draw(plane, result)
-
     # Squares of large images
 
     def _segment_square(self, plane: "PlaneCorrection") -> bool:
@@ -178,29 +155,30 @@ class Refining(QObject):
     # Asking
 
     def _ask_about(self, plane: "PlaneCorrection", result: "Result") -> "_Question | None":
-        known = plane.known.labels.copy()
-        followed = self._followed.get(plane)
-        if followed is None or followed.run_id != result.run_id:
-            followed = self._followed[plane] = _Followed(result.run_id, np.full_like(known, UNKNOWN))
-        strokes = new_strokes(known, result.whole_plane(len(result)), followed.known)
+        known, followed = plane.known.labels.copy(), self.offers.followed(plane, result)
+        strokes = new_strokes(known, result.whole_plane(self.offers.iteration(plane, result)), followed.known)
         box = surroundings(strokes, result.region or Region(0, 0, *known.shape))
         return None if box is None else _Question(plane, result, box, strokes[box.slices], known)
 
     def _send(self, question: _Question, model: "StoredModel") -> None:
         """Have the worker go on from the mask in the box, once with the strokes and once without."""
         result, box, known = question.result, question.box, question.known[question.box.slices]
-        source, followed = result.source, self._followed[question.plane]
-        base = result.iterations[-1].foreground[:, *_inside(result, box)]
+        source, followed = result.source, self.offers.followed(question.plane, result)
+        base = result.at(self.offers.iteration(question.plane, result)).foreground[:, *_inside(result, box)]
 
         def measured() -> "IntensityRange":  # on the client's thread
             if followed.intensities is None:
                 followed.intensities = plane_intensities(source, result.card)
             return followed.intensities
 
+        def pixels() -> "npt.NDArray[np.generic]":  # there, too
+            question.image = source.input.plane(source.index, box)
+            return question.image
+
         def ask(pinned: "Plane") -> str:
             start = PlaneStart(np.array(base), pinned, result.scale)
             request = self._engine.segment(
-                lambda: source.input.plane(source.index, box),
+                pixels,
                 folder=model.folder,
                 name=result.image_name,
                 settings=self._session.settings.model_copy(
@@ -252,78 +230,28 @@ class Refining(QObject):
             self._soon.start()
 
     def _offer(self, question: _Question) -> Notice:
-        """Have what changed because of the strokes be the iterations after the run's own."""
+        """Offer what changed because of the strokes, and what they may have been painted on."""
         plane, result, box = question.plane, question.result, question.box
-        followed = self._followed.get(plane)
-        if newest_result(self._viewer, self._session.results, plane) is not result or followed is None:
+        if newest_result(self._viewer, self._session.results, plane) is not result or question.image is None:
             return Notice("The mask is another one by now; nothing was refined.")
         if (question.known != plane.known.labels)[question.known != UNKNOWN].any():
             return Notice("A stroke was taken back meanwhile; nothing was refined.")
         inside, known = _inside(result, box), question.known[box.slices]
-        pairs = zip(question.answers[question.with_strokes], question.answers[question.without], strict=True)
-        base = np.array(result.iterations[-1].foreground[:, *inside])
-        own = np.array(result.iterations[result.own - 1].foreground[:, *inside])
+        moved, unmoved = (question.answers[request][-1] for request in (question.with_strokes, question.without))
+        base = result.at(self.offers.iteration(plane, result)).foreground[:, *inside]
+        own = result.at(result.own).foreground[:, *inside]
         strokes, threshold = question.strokes, result.threshold
-        parts = [
-            grow(
-                spread(base, moved, unmoved, pinned=known, strokes=strokes, threshold=threshold),
-                base,
-                own,
-                pinned=known,
-                strokes=strokes,
-                threshold=threshold,
-            )
-            for moved, unmoved in pairs
-        ]
-        result.follow(parts, inside)
-        followed.known = question.known
-        self._session.revision += 1
-        changed = self._draw(plane, result, add=True)
-        text = f"{changed} pixels around your corrections would change." if changed else "Nothing else would change."
+        found = spread(base, moved, unmoved, pinned=known, strokes=strokes, threshold=threshold)
+        parts = guesses(found, base, own, question.image, pinned=known, strokes=strokes, threshold=threshold)
+        text = self.offers.put(plane, result, parts, inside, question.known)
         if goes_on_from_masks(result.card):
             return Notice(text)
         return Notice(f"{text} {NOT_TRAINED_FOR_IT.format(title=result.card.title)}", "warning")
 
-    # What is offered
-
-    def _offering(self) -> "Result | None":
-        """The run of the plane on show, where something is offered after it."""
-        plane = self._session.correction
-        result = newest_result(self._viewer, self._session.results, plane) if plane is not None else None
-        return result if result is not None and result.from_correction else None
-
-    def _draw(self, plane: "PlaneCorrection", result: "Result", *, add: bool = False) -> int:
-        """Show what is offered and not taken; returns how many pixels that is.
-
-        Unless `add` is set no layer is added: one that people delete, or napari as it closes, does not come back.
-        """
-        shown = plane.shown
-        wanted = plane.known.pin(_offered(result, shown))
-        differ = wanted != shown
-        count = int(differ.sum())
-        results = results_of(self._viewer, plane.image, result.card.id)
-        if results is not None and (add or results.of_plane.changes in self._viewer.layers):
-            drawn = np.where(differ, np.where(wanted > 0, 1, 2), 0).astype(np.uint8)
-            part = drawn if result.region is None else drawn[result.region.slices]
-            results.of_plane.draw_changes(result, part if count else None)
-        self._session.refined_pixels = count
-        return count
+    # After each stroke
 
     def _look(self) -> None:
-        """Something was painted, undone or taken, or another plane is on show."""
-        plane, result = self._session.correction, self._offering()
-        if plane is None:
-            self._session.refined_pixels = 0
-            return
-        followed = self._followed.get(plane)
-        if result is not None and followed is not None:
-            known = plane.known.labels
-            if (known != followed.known)[followed.known != UNKNOWN].any():
-                self.drop()
-                self._session.refine_notice = Notice("A stroke was changed; what had been offered is gone.")
-            else:
-                self._draw(plane, result)
-        if self._session.refine_always:
+        if self._session.refine_always and self._session.correction is not None:
             self._soon.start()
 
     def _on_stroke(self) -> None:
@@ -341,9 +269,3 @@ def _inside(result: "Result", box: Region) -> tuple[slice, slice]:
         return box.slices
     y, x = box.y - result.region.y, box.x - result.region.x
     return slice(y, y + box.height), slice(x, x + box.width)
-
-
-def _offered(result: "Result", shown: "Plane") -> "Plane":
-    """(Y, X) what is shown, with what the corrections changed in the network's mask."""
-    own, last = result.whole_plane(result.own), result.whole_plane(len(result))
-    return np.where(own != last, last, shown).astype(np.uint8)

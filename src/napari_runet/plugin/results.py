@@ -90,26 +90,27 @@ class Result:
         """How many iterations the run itself computed."""
         return len(self.iterations) - self.from_correction
 
-    def follow(self, parts: list[npt.NDArray[np.uint8]], box: tuple[slice, slice] = (slice(None), slice(None))) -> None:
+    def follow(
+        self,
+        parts: list[npt.NDArray[np.uint8]],
+        box: tuple[slice, slice] = (slice(None), slice(None)),
+        after: int | None = None,
+    ) -> None:
         """Have parts of a box, (K, height, width) uint8, be in the iterations after the run's own; [] for none.
 
-        What such iterations held before stays outside the box.
+        Outside the box they are as the iteration `after`, by default the run's last own.
         """
-        own = self.own
+        own, base = self.own, self.iterations[(after or self.own) - 1]
         for key in [key for key in self._counts if key[0] > own]:
             del self._counts[key]
-        del self.iterations[own + len(parts) :]
-        while len(self) < own + len(parts):
-            last = self.iterations[-1]
-            self.iterations.append(IterationResult(np.array(last.foreground), last.mean_confidence))
+        del self.iterations[own:]
+        held = float(_best(base.foreground[:, *box]).sum(dtype=np.int64))
+        for part in parts:
+            foreground = np.array(base.foreground)
+            foreground[:, *box] = part
+            gained = (float(_best(part).sum(dtype=np.int64)) - held) / (255 * foreground[0].size)
+            self.iterations.append(IterationResult(foreground, base.mean_confidence + gained))
         self.from_correction = len(parts)
-        for number, part in enumerate(parts, own):
-            found = self.iterations[number]
-            held = found.foreground[:, *box]
-            gained = float(_best(part).sum(dtype=np.int64)) - float(_best(held).sum(dtype=np.int64))
-            held[...] = part
-            confidence = found.mean_confidence + gained / (255 * found.foreground[0].size)
-            self.iterations[number] = IterationResult(found.foreground, confidence)
         self.followed += 1
 
     @property
