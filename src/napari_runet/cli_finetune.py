@@ -35,6 +35,9 @@ def finetune(
     strength: Annotated[float, typer.Option("--strength", help="How far the model may move, 0.05 to 1.")] = 0.5,
     seed: Annotated[int, typer.Option("--seed", help="Decides crops and what is held out.")] = 0,
     device: Device = "auto",
+    precision: Annotated[
+        str, typer.Option("--precision", help="float32, bfloat16 (CPUs with AMX, AVX512-BF16), auto.")
+    ] = "float32",
     json_file: Json = None,
 ) -> None:
     """Fine-tune a model on corrections, and write the candidate with its figures.
@@ -53,10 +56,14 @@ def finetune(
     with sentences(TrainingError):
         given = {"seconds": seconds, "training_steps": training_steps, "strength": strength, "seed": seed}
         settings = FineTuningSettings.model_validate(
-            {"device": device, **{name: value for name, value in given.items() if value is not None}}
+            {
+                "device": device,
+                "precision": precision,
+                **{name: value for name, value in given.items() if value is not None},
+            }
         )
         folder = new_folder(output)
-        loaded = load_model(find(model), settings.device)
+        loaded = load_model(find(model), settings.device, settings.precision)
         pairs = read_pairs(data)
         with ctrl_c() as pressed:
             last = _follow(fine_tune(loaded, pairs, settings, stop=lambda: bool(pressed)))

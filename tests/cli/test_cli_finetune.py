@@ -99,6 +99,7 @@ def test_new_with_several_classes_starts_from_the_layers_of_another(home):
         (["--output", "x", "--data", "nowhere"], "no folder"),
         (["--output", "x", "--seconds", "-1"], "seconds"),
         (["--output", "x", "--device", "abacus"], "device"),
+        (["--output", "x", "--precision", "half"], "precision"),
         (["--output", "x", "--seconds", "5", "--training-steps", "5"], "not both"),
     ],
 )

@@ -179,8 +179,11 @@ def test_options_are_those_of_the_settings(panel):
     options.widgets["training_steps"].setValue(12)
     options.widgets["thin_structures"].setChecked(True)
     options.widgets["name"].setText("mine")
+    precision = options.widgets["precision"]
+    precision.setCurrentIndex(precision.findData("bfloat16"))
+    precision.activated.emit(precision.currentIndex())
     settings = panel.session.tuning_settings
-    expected = {"seconds": 30.0, "training_steps": 12, "thin_structures": True, "name": "mine"}
+    expected = {"seconds": 30.0, "training_steps": 12, "thin_structures": True, "name": "mine", "precision": "bfloat16"}
     assert settings == FineTuningSettings(**expected)
     options.widgets["training_steps"].setValue(options.widgets["training_steps"].minimum())
     assert panel.session.tuning_settings.training_steps is None

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from napari_runet.inference.backends.choosing import has_fast_bfloat16
 from napari_runet.inference.devices import DeviceChoice
 from napari_runet.inference.segmenter import LoadedModel
 from napari_runet.models.card import ClassInfo, ModelCard
 from napari_runet.networks import build
+from napari_runet.settings import FineTuningSettings
 from napari_runet.training.correction_loss import CorrectionLoss
 from napari_runet.training.correction_sampler import MILD, AnywhereSampler, CorrectionBatch, CorrectionSampler
 from napari_runet.training.correction_trainer import STROKES_ALONE, CorrectionTrainer, Tuning
@@ -78,6 +80,20 @@ def test_a_training_step_moves_the_copy_and_not_the_model(model, through_time):
     assert np.mean(losses[-4:]) < np.mean(losses[:4])
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.network.state_dict().items())
     assert any(not torch.equal(tensor, before[name]) for name, tensor in trainer.state().items())
+
+
+def test_training_in_bfloat16_is_asked_for_and_keeps_the_weights_in_float32(model):
+    def lost(precision):
+        trainer = CorrectionTrainer(model, patches(), Tuning(crop_size=32, anywhere=1, precision=precision), seed=0)
+        losses = [trainer.train_step(part / 6) for part in range(6)]
+        assert all(tensor.dtype == torch.float32 for tensor in trainer.state().values())
+        return trainer.in_bfloat16, losses
+
+    assert Tuning().precision == FineTuningSettings().precision == "float32"
+    exact, rounded = lost("float32"), lost("auto")
+    assert (exact[0], rounded[0]) == (False, has_fast_bfloat16())
+    assert rounded[1] == pytest.approx(exact[1], rel=0.05)
+    assert (rounded[1] == exact[1]) is not rounded[0]
 
 
 def test_crops_from_anywhere_also_show_places_without_a_label():

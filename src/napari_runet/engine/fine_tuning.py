@@ -46,7 +46,7 @@ def fine_tune(channel: Channel, models: ModelCache, request: FineTuneRequest) ->
     OSError
         When the disk is full.
     """
-    model = models.get(request.folder, request.settings.device)
+    model = models.get(request.folder, request.settings.device, request.settings.precision)
     pairs = [_pair(sample) for sample in request.samples]
     preview = _Preview(channel, request, model)
     told = 0.0

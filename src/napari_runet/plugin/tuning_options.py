@@ -1,12 +1,12 @@
 """The options of fine-tuning, built from `FineTuningSettings`."""
 
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QFormLayout, QLineEdit, QSpinBox, QWidget
 
-from napari_runet.plugin.options_section import DEVICE_TITLES
+from napari_runet.plugin.options_section import DEVICE_TITLES, PRECISION_TITLES
 from napari_runet.plugin.widgets import SPACING, combo_box, fill
-from napari_runet.settings import DeviceName, FineTuningSettings
+from napari_runet.settings import FineTuningSettings
 
 if TYPE_CHECKING:
     from napari_runet.plugin.session import Session
@@ -49,11 +49,11 @@ class TuningOptions(QWidget):
 
     def _widget(self, name: str) -> QWidget:
         value = getattr(self._session.tuning_settings, name)
-        if name == "device":
-            box = combo_box("tuning-device")
-            names = get_args(DeviceName)
-            fill(box, [(DEVICE_TITLES[key], key) for key in names], value)
-            box.activated.connect(lambda at: self._set("device", names[at]))
+        choices = {"device": DEVICE_TITLES, "precision": PRECISION_TITLES}.get(name)
+        if choices is not None:
+            box = combo_box(f"tuning-{name}")
+            fill(box, [(title, key) for key, title in choices.items()], value)
+            box.activated.connect(lambda at: self._set(name, box.itemData(at)))
             return box
         if isinstance(value, bool):
             check = QCheckBox()

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from napari_runet.inference.backends.choosing import has_fast_bfloat16
 from napari_runet.inference.segmenter import LoadedModel
 from napari_runet.networks import IterativeNetwork
-from napari_runet.settings import FineTuningSettings
+from napari_runet.settings import FineTuningSettings, Precision
 from napari_runet.training.augmentation import Augmentation
 from napari_runet.training.correction_loss import CorrectionLoss
 from napari_runet.training.correction_sampler import MILD, WIDE, AnywhereSampler, CorrectionBatch, CorrectionSampler
@@ -47,6 +48,8 @@ class Tuning:
         How far the candidate may go from the old weights towards the trained ones; the judge chooses.
     average_decay
         Of the running average of the weights, which is the candidate.
+    precision
+        Of features and their gradients on a CPU; weights and loss are float32.
     """
 
     loss: CorrectionLoss = field(default_factory=CorrectionLoss)
@@ -59,6 +62,7 @@ class Tuning:
     through_time: bool = False
     moves: tuple[float, ...] = (0.5, 1.0)
     average_decay: float = 0.95
+    precision: Precision = "float32"
     augmentation: Augmentation = MILD
     wide: Augmentation = WIDE
 
@@ -83,9 +87,10 @@ class Tuning:
                 anywhere=0,
                 through_time=True,
                 moves=(1.0,),
+                precision=settings.precision,
             )
         keep = 4 + 16 * (1 - strength) / strength
-        return cls(loss=CorrectionLoss(keep=keep, thin=thin))
+        return cls(loss=CorrectionLoss(keep=keep, thin=thin), precision=settings.precision)
 
 
 def total_training_steps(training: Mapping[str, Any]) -> int:
@@ -109,6 +114,8 @@ class CorrectionTrainer:
         self.tuning = tuning
         self.iterations = model.card.iterations
         self.device = model.device.name
+        on_cpu = self.device == "cpu" and tuning.precision != "float32" and has_fast_bfloat16()
+        self.in_bfloat16 = on_cpu or self.device == "cuda"
         hold = not reviewed(patches)
         self.loss = replace(tuning.loss, keep=STROKES_ALONE * tuning.loss.keep) if hold else tuning.loss
         # evaluation mode: batch normalisation keeps the statistics it was trained with
@@ -146,7 +153,7 @@ class CorrectionTrainer:
             group["lr"] = self.tuning.learning_rate * _schedule(progress)
         depth = self.iterations if self.tuning.through_time else self.sampler.draws.integer(1, self.iterations)
         batch = self.sampler.draw(self.tuning.batch_size).to(self.device)
-        with torch.autocast(self.device, torch.bfloat16, enabled=self.device == "cuda"):
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.in_bfloat16):
             if self.tuning.anywhere:
                 batch = batch + self._asked(self.anywhere.draw(self.tuning.anywhere).to(self.device), depth)
             logits = self._logits(batch.images, depth)

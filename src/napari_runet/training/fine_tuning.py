@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from napari_runet.images.image_input import ImageInput
+from napari_runet.inference.backends.choosing import accelerated
 from napari_runet.inference.segmenter import LoadedModel, load_model
 from napari_runet.networks import IterativeNetwork
 from napari_runet.settings import FineTuningSettings
@@ -101,7 +102,7 @@ def fine_tune(
         When the loss is not a number; there is no candidate then.
     """
     settings = settings or FineTuningSettings()
-    loaded = model if isinstance(model, LoadedModel) else load_model(model, settings.device)
+    loaded = model if isinstance(model, LoadedModel) else load_model(model, settings.device, settings.precision)
     run = _Run(loaded, list(samples), settings, stop, tuning or Tuning.of(settings, loaded.card.training))
     yield from run.reports()
 
@@ -160,7 +161,7 @@ class _Run:
         self.settings = settings
         self.asked_to_stop = stop
         self.tuning = tuning
-        self.reader = PatchReader(seen, model.card, model.network)
+        self.reader = PatchReader(seen, model.card, model.runner)
         self.budget = Budget(settings.seconds, settings.training_steps)
         self.stopped = False
 
@@ -243,7 +244,9 @@ class _Run:
         found = {}
         for move in self.tuning.moves:
             network.load_state_dict(moved(old, new, move))
-            found[move] = tally(self.model.card, network, held)
+            # as the old model was asked; a backend reads the weights once
+            runner = network if self.model.backend is None else accelerated(network, self.settings.precision)
+            found[move] = tally(self.model.card, runner, held)
         return found
 
     def _step(self, trainer: CorrectionTrainer, budget: Budget) -> float | None:
