@@ -2,7 +2,7 @@
 
 A stroke says that the network was wrong about a thing. What the rest of that thing is can only be guessed, so several
 guesses are offered, from careful to bold: a person sees at a glance which of them is right. Each takes connected
-pixels that were shown as what the stroke was painted on. The first two ask what the network, before anybody corrected
+pixels that were shown as what the stroke was painted on. The first three ask what the network, before anybody corrected
 it, thought of them; the last asks whether they look more like the stroke than like the rest of what is shown the same.
 """
 
@@ -49,9 +49,12 @@ class Guess:
         return float(np.clip(np.quantile(sure, 1 - self.most_of_a_stroke), least, most))
 
 
-CAREFUL = Guess(0.75, 10, adds_from=0.15, erases_to=0.9)
-BOLD = Guess(0.95, 30, adds_from=0.05, erases_to=0.97)
-ALIKE = Guess(0.75, 10)
+BY_PROBABILITY = (
+    Guess(0.75, 10, adds_from=0.15, erases_to=0.9),
+    Guess(0.9, 20, adds_from=0.1, erases_to=0.95),
+    Guess(1.0, 60, adds_from=0.02, erases_to=0.99),
+)
+ALIKE = Guess(0.85, 10)
 _BLURS = (1, 3)
 _APART = 3
 """Pixels this close to a stroke say nothing about what does not look like it."""
@@ -84,9 +87,9 @@ def guesses(
 
     Returns
     -------
-    One to three different (K, Y, X) uint8, careful ones first; pixels that a person has set are those of `found`.
+    One to four different (K, Y, X) uint8, careful ones first; pixels that a person has set are those of `found`.
     """
-    grown = [found.copy() for _ in (CAREFUL, BOLD, ALIKE)]
+    grown = [found.copy() for _ in (*BY_PROBABILITY, ALIKE)]
     shown, free, seen = labels_from(base, threshold), pinned == UNKNOWN, _features(image, own)
     for label in np.unique(pinned[strokes]):
         # the less sure of a class, the more of the background
@@ -95,7 +98,7 @@ def guesses(
         for piece in (pieces == number for number in range(1, count + 1)):
             thing = np.isin(shown, np.unique(shown[piece]))
             alike = _alike(seen, piece, thing)
-            ways = [(guess, sure, guess.level(sure[piece], label, threshold)) for guess in (CAREFUL, BOLD)]
+            ways = [(guess, sure, guess.level(sure[piece], label, threshold)) for guess in BY_PROBABILITY]
             ways.append((ALIKE, alike, max(0.0, float(np.quantile(alike[piece], 1 - ALIKE.most_of_a_stroke)))))
             for plane, (guess, score, level) in zip(grown, ways, strict=True):
                 within = piece | (thing & free & (score >= level))
