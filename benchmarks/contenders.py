@@ -15,7 +15,7 @@ from torch import Tensor
 
 from napari_runet import load_model, segment
 from napari_runet.corrections.correction import UNKNOWN
-from napari_runet.corrections.growing import guesses
+from napari_runet.corrections.growing import guesses, looks
 from napari_runet.corrections.spreading import ITERATIONS as FOLLOWED
 from napari_runet.corrections.spreading import spread
 from napari_runet.images.drawn import draw_fundus
@@ -95,7 +95,7 @@ def refine(model: str, height: int, width: int, backend: str) -> Work:
         moved, unmoved = (np.array(steps[-1].foreground) for steps in runs)
         said = {"pinned": known, "strokes": strokes, "threshold": loaded.card.threshold}
         found = spread(base, moved, unmoved, **said)
-        yield torch.from_numpy(guesses(found, base, base, image, **said)[0])
+        yield torch.from_numpy(guesses(found, base, base, looks(image, base), **said)[0])
 
     return work
 

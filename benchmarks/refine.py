@@ -31,7 +31,7 @@ import torch
 
 from napari_runet.corrections.annotator import Annotator
 from napari_runet.corrections.correction import UNKNOWN
-from napari_runet.corrections.growing import guesses
+from napari_runet.corrections.growing import guesses, looks
 from napari_runet.corrections.spreading import ITERATIONS, spread, surroundings
 from napari_runet.images.image_input import ImageInput, Region
 from napari_runet.images.normalisation import IntensityRange, measure_range
@@ -105,7 +105,8 @@ class Sitting:
         threshold = self.model.card.threshold
         said = {"pinned": known, "strokes": here, "threshold": threshold}
         found, taken = spread(base, moved, unmoved, **said), None
-        offered = guesses(found, base, self.own[:, *box.slices], image, **said)
+        own = self.own[:, *box.slices]
+        offered = guesses(found, base, own, looks(image, own), **said)
         self.seconds.append(time.perf_counter() - begin)
         truth, best = self.truth[box.slices], dice(before, self.truth[box.slices])
         for found in offered if look else offered[:1]:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from napari_runet.corrections.correction import UNKNOWN
-from napari_runet.corrections.growing import guesses
+from napari_runet.corrections.growing import guesses, looks
 from napari_runet.corrections.spreading import spread
 from napari_runet.images.thresholding import labels_from
 
@@ -26,7 +26,7 @@ def test_what_grows_leaves_what_a_person_set_and_what_is_not_connected_to_a_new_
     (base, moved, own), image, pinned, strokes = drawn(seed, classes, share=share)
     how = {"pinned": pinned, "strokes": strokes, "threshold": 0.5}
     found = spread(base, moved, base, **how)
-    offered = guesses(found, base, own, image, **how)
+    offered = guesses(found, base, own, looks(image, own), **how)
     assert 1 <= len(offered) <= 4
     for grown in offered:
         changed = (grown != found).any(axis=0)
@@ -45,7 +45,7 @@ def test_a_stroke_grows_over_the_rest_of_the_thing_and_no_further():
     pinned = np.full((3, 12), UNKNOWN, np.uint8)
     strokes[1, 2:4], pinned[1, 2:4] = True, 1  # on what was missed
     strokes[1, 9], pinned[1, 9] = True, 0  # on what was found and is wrong
-    careful, bold, *_ = guesses(base, base, own, own[0], pinned=pinned, strokes=strokes, threshold=0.5)
+    careful, bold, *_ = guesses(base, base, own, looks(own[0], own), pinned=pinned, strokes=strokes, threshold=0.5)
     free = pinned == UNKNOWN
     assert np.flatnonzero((labels_from(careful, 0.5) == 1)[1] & free[1]).tolist() == [4, 8, 11]
     # as sure as most of the stroke: 80 comes, 61 and 20 do not; as doubtful as what is erased: 180 goes, 200 stays
@@ -61,7 +61,7 @@ def test_a_stroke_that_says_too_little_does_not_grow():
         strokes[:] = False
         strokes.ravel()[:length] = True
         pinned = np.where(strokes, 1, UNKNOWN).astype(np.uint8)
-        offered = guesses(own, own, own, own[0], pinned=pinned, strokes=strokes, threshold=0.5)
+        offered = guesses(own, own, own, looks(own[0], own), pinned=pinned, strokes=strokes, threshold=0.5)
         assert any((grown != own).any() for grown in offered) == grows
 
 
@@ -72,7 +72,7 @@ def test_what_the_network_does_not_see_at_all_is_found_by_its_looks(factor):
     own, strokes = np.zeros((1, 60, 80), np.uint8), np.zeros((60, 80), bool)
     strokes[30:33, 20:35] = True
     pinned = np.where(strokes, 1, UNKNOWN).astype(np.uint8)
-    careful, alike = guesses(own, own, own, image * factor, pinned=pinned, strokes=strokes, threshold=0.5)
+    careful, alike = guesses(own, own, own, looks(image * factor, own), pinned=pinned, strokes=strokes, threshold=0.5)
     assert not careful[0][~strokes].any()
     road = np.zeros((60, 80), bool)
     road[30:33, 5:75] = True
@@ -85,5 +85,7 @@ def test_an_image_that_shows_nothing_is_no_hindrance(value):
     own, strokes = np.zeros((1, 20, 20), np.uint8), np.zeros((20, 20), bool)
     strokes[5, 5:9] = True
     pinned = np.where(strokes, 1, UNKNOWN).astype(np.uint8)
-    (only,) = guesses(own, own, own, np.full((20, 20, 3), value), pinned=pinned, strokes=strokes, threshold=0.5)
+    (only,) = guesses(
+        own, own, own, looks(np.full((20, 20, 3), value), own), pinned=pinned, strokes=strokes, threshold=0.5
+    )
     assert not only.any()

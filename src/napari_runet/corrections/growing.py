@@ -66,7 +66,7 @@ def guesses(
     found: Foreground,
     base: Foreground,
     own: Foreground,
-    image: npt.NDArray[np.generic],
+    seen: Scores,
     *,
     pinned: Labels,
     strokes: npt.NDArray[np.bool_],
@@ -82,8 +82,8 @@ def guesses(
         (K, Y, X) uint8: what was shown when the strokes were painted.
     own
         (K, Y, X) uint8: what the network said before anybody corrected it.
-    image
-        (Y, X) or (Y, X, C): the pixels, of any range.
+    seen
+        (Y, X, F) from `looks`.
     pinned, strokes, threshold
         As of `spreading.spread`.
 
@@ -92,7 +92,7 @@ def guesses(
     One to four different (K, Y, X) uint8, careful ones first; pixels that a person has set are those of `found`.
     """
     grown = [found.copy() for _ in (*BY_PROBABILITY, ALIKE)]
-    shown, free, seen = labels_from(base, threshold), pinned == UNKNOWN, _features(image, own)
+    shown, free = labels_from(base, threshold), pinned == UNKNOWN
     for label in np.unique(pinned[strokes]):
         # the less sure of a class, the more of the background
         sure = own[label - 1] / 255 if label else -(own.max(axis=0) / 255)
@@ -116,8 +116,20 @@ def guesses(
     return different
 
 
-def _features(image: npt.NDArray[np.generic], own: Foreground) -> Scores:
-    """(Y, X, F) what a pixel looks like: its channels, twice blurred, and what the network thinks; of unit spread."""
+def looks(image: npt.NDArray[np.generic], own: Foreground) -> Scores:
+    """What pixels look like: their channels, twice blurred, and what the network thinks of them; of unit spread.
+
+    Parameters
+    ----------
+    image
+        (Y, X) or (Y, X, C): the pixels, of any range.
+    own
+        (K, Y, X) uint8: what the network said before anybody corrected it.
+
+    Returns
+    -------
+    (Y, X, F) float32. This takes most of the time of a guess, and wants no stroke.
+    """
     pixels = np.nan_to_num(np.asarray(image, np.float32), posinf=0, neginf=0).reshape(*own.shape[1:], -1)
     chance = np.clip(np.moveaxis(own, 0, -1) / np.float32(255), 0.004, 0.996)
     blurred = [ndimage.gaussian_filter(pixels, (blur, blur, 0)) for blur in _BLURS]

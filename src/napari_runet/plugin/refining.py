@@ -7,7 +7,7 @@ import numpy as np
 from qtpy.QtCore import QObject, QTimer
 
 from napari_runet.corrections.correction import UNKNOWN
-from napari_runet.corrections.growing import guesses
+from napari_runet.corrections.growing import guesses, looks
 from napari_runet.corrections.spreading import ITERATIONS, new_strokes, spread, surroundings
 from napari_runet.engine.messages import Cancelled, Event, Failed, Finished, IterationDone, WorkerLost
 from napari_runet.engine.requests import PlaneStart
@@ -48,7 +48,7 @@ class _Question:
     box: Region
     strokes: "npt.NDArray[np.bool_]"
     known: "Plane"
-    image: "npt.NDArray[np.generic] | None" = None
+    seen: "npt.NDArray[np.floating] | None" = None
     with_strokes: str = ""
     without: str = ""
     answers: dict[str, "list[Plane]"] = field(default_factory=dict)
@@ -172,8 +172,10 @@ class Refining(QObject):
             return followed.intensities
 
         def pixels() -> "npt.NDArray[np.generic]":  # there, too
-            question.image = source.input.plane(source.index, box)
-            return question.image
+            image = source.input.plane(source.index, box)
+            if question.seen is None:
+                question.seen = looks(image, result.at(result.own).foreground[:, *_inside(result, box)])
+            return image
 
         def ask(pinned: "Plane") -> str:
             start = PlaneStart(np.array(base), pinned, result.scale)
@@ -232,7 +234,7 @@ class Refining(QObject):
     def _offer(self, question: _Question) -> Notice:
         """Offer what changed because of the strokes, and what they may have been painted on."""
         plane, result, box = question.plane, question.result, question.box
-        if newest_result(self._viewer, self._session.results, plane) is not result or question.image is None:
+        if newest_result(self._viewer, self._session.results, plane) is not result or question.seen is None:
             return Notice("The mask is another one by now; nothing was refined.")
         if (question.known != plane.known.labels)[question.known != UNKNOWN].any():
             return Notice("A stroke was taken back meanwhile; nothing was refined.")
@@ -242,7 +244,7 @@ class Refining(QObject):
         own = result.at(result.own).foreground[:, *inside]
         strokes, threshold = question.strokes, result.threshold
         found = spread(base, moved, unmoved, pinned=known, strokes=strokes, threshold=threshold)
-        parts = guesses(found, base, own, question.image, pinned=known, strokes=strokes, threshold=threshold)
+        parts = guesses(found, base, own, question.seen, pinned=known, strokes=strokes, threshold=threshold)
         text = self.offers.put(plane, result, parts, inside, question.known)
         if goes_on_from_masks(result.card):
             return Notice(text)
