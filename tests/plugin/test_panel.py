@@ -11,6 +11,7 @@ import pytest
 from napari.layers import Labels
 from napari.settings import get_plugin_settings
 
+from napari_runet.engine.messages import Progress
 from napari_runet.plugin.card_dialog import card_html
 from napari_runet.plugin.commands import open_panel, segment_all_images, segment_this_image
 from napari_runet.plugin.layers import RECORD
@@ -169,6 +170,22 @@ def test_a_card_can_be_read(viewer: Any) -> None:
 @pytest.mark.parametrize("seconds,text", [(None, "."), (0.2, "; about 1 s left."), (200, "; about 3 min left.")])
 def test_time_left(seconds: float | None, text: str) -> None:
     assert time_left(seconds) == text
+
+
+def test_progress_is_told_of_what_is_not_over_at_once(
+    viewer: Any, photograph: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    panel = panel_with(viewer)
+    viewer.add_image(photograph, rgb=True)
+    monkeypatch.setattr(panel.engine, "segment", lambda *_, **__: "one")
+    assert panel.segment_now()
+    begun = panel.session.activity
+    event = Progress(id="one", iteration=2, iterations=3, done=1, total=4, seconds_left=5.0)
+    panel.segmentation.on_event(event)
+    assert panel.session.activity == begun
+    panel.segmentation.queue.begin -= 1
+    panel.segmentation.on_event(event)
+    assert panel.session.activity.fraction == pytest.approx(1.25 / 3) and panel.session.activity.seconds_left
 
 
 def test_one_click_and_all_that_people_do_to_layers(viewer: Any, qtbot: Any, photograph: np.ndarray) -> None:

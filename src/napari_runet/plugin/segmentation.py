@@ -1,5 +1,6 @@
 """What happens between pressing Segment and the last mask: requests out, events in, one plane after the other."""
 
+import time
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from napari_runet.plugin.session import NoticeKind, Session
     from napari_runet.plugin.stepping import Stepping
 
+SOON_OVER = 0.5
+"""Seconds for which no progress is told: each word makes all of napari be drawn, where the network needs the cores."""
 _AT_A_TIME = 2
 """Planes of a stack that are with the engine: one is computed while the next is read and sent."""
 
@@ -239,7 +242,9 @@ class Segmentation:
             self._fail(run, event.message)
 
     def _tell(self, run: _Run, event: Progress) -> None:
-        """Say what is being done and how long it may still take."""
+        """Say what is being done and how long it may still take, unless it may be over at once."""
+        if time.monotonic() - self._queue.begin < SOON_OVER:
+            return
         share = (event.iteration - 1 + event.done / max(1, event.total)) / event.iterations
         text = f"{self._queue.place(run.number)}{run.job.name}, {next_text(event)}"
         left = self._queue.seconds_left(run.job, share, event.seconds_left)
