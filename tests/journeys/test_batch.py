@@ -72,11 +72,11 @@ def test_a_folder_with_a_broken_file(
     assert not batch.start.isEnabled()
     picture(viewer, str(pictures / "batch-1-empty.png"))
 
-    type_into(batch.folder, str(folder))
-    assert batch.output.text() == f"{folder}-masks"
+    type_into(batch.form.folder, str(folder))
+    assert batch.form.output.text() == f"{folder}-masks"
     qtbot.waitUntil(lambda: len(state.rows) == 5, timeout=PATIENCE_MS)
     assert [row.name for row in state.rows] == ["eye-1", "eye-2", "eye-3", "eye-4", "eye-10"]
-    type_into(batch.pattern, "eye-?.png")
+    type_into(batch.form.pattern, "eye-?.png")
     qtbot.waitUntil(lambda: len(state.rows) == 4, timeout=PATIENCE_MS)
     masks = folder.with_name("scans-masks")
     assert not masks.exists(), "looking writes nothing"

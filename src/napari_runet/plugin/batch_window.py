@@ -1,36 +1,14 @@
 """The batch window: what to segment into what, a table of what became of it, and what to do with each image."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import (
-    QCheckBox,
-    QFileDialog,
-    QFormLayout,
-    QGridLayout,
-    QHBoxLayout,
-    QLineEdit,
-    QProgressBar,
-    QPushButton,
-    QWidget,
-)
+from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QProgressBar, QPushButton, QWidget
 
+from napari_runet.plugin.batch_form import BatchForm
 from napari_runet.plugin.batch_state import FINISHED
 from napari_runet.plugin.batch_table import BatchTable, BatchView, describe
-from napari_runet.plugin.save_dialog import FORMATS
 from napari_runet.plugin.segment_section import NOTICE_MARKS, time_left
-from napari_runet.plugin.widgets import (
-    SPACING,
-    Column,
-    Fold,
-    boxed,
-    column,
-    combo_box,
-    fill,
-    quiet,
-    small_button,
-    text_label,
-)
+from napari_runet.plugin.widgets import SPACING, Column, column, text_button, text_label
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,8 +46,8 @@ class BatchWindow(QWidget):
         list_models: "Callable[[], object]",
     ) -> None:
         super().__init__()
-        self._session, self._state, self._batching, self._opening = session, state, batching, opening
-        self._make_form(list_models)
+        self._state, self._batching, self._opening = state, batching, opening
+        self.form = BatchForm(session, state, batching, list_models)
         self._make_run()
         self._make_table()
         self._lay_out()
@@ -77,35 +55,7 @@ class BatchWindow(QWidget):
         for event in (events.stage, events.revision, events.notice, events.folder, events.output, events.model,
                       events.overwrite, panel.model, panel.correction):  # fmt: skip
             event.connect(self.refresh)
-        session.events.models.connect(self._list_models)
-        self._list_models()
         self.refresh()
-
-    def _make_form(self, list_models: "Callable[[], object]") -> None:
-        state = self._state
-        self.folder = _field("batch-folder", "Folder of images, one file, or a pattern.", state.folder)
-        self.folder.textChanged.connect(self._on_folder)
-        self.pattern = _field("batch-pattern", "Which files of the folder; **/* for those below it too.", state.pattern)
-        self.pattern.setPlaceholderText("all images, or such as *.png")
-        self.pattern.textChanged.connect(lambda text: setattr(state, "pattern", text))
-        self.output = _field("batch-output", "Folder for the masks and summary.csv.", state.output)
-        self.output.textChanged.connect(lambda text: setattr(state, "output", text))
-        self.axes = _field("batch-axes", "For stacks whose files do not say: T, Z, C, Y, X.", state.axes)
-        self.axes.setPlaceholderText("as the files say, or such as TYX")
-        self.axes.textChanged.connect(lambda text: setattr(state, "axes", text))
-        self.models = combo_box("batch-model", list_models)
-        self.models.activated.connect(lambda position: setattr(state, "model", self.models.itemData(position)))
-        self.file_format = combo_box("batch-format")
-        for value, text in FORMATS.items():
-            self.file_format.addItem(text, value)
-        self.file_format.activated.connect(lambda n: setattr(state, "file_format", self.file_format.itemData(n)))
-        self.boxes = {
-            "all_iterations": _box("All iterations", "A mask of each iteration too."),
-            "probabilities": _box("Probabilities", "The last iteration's probabilities too."),
-            "overwrite": _box("Overwrite", "Do finished images anew, and replace masks that were corrected since."),
-        }
-        for name, box in self.boxes.items():
-            box.toggled.connect(lambda on, name=name: setattr(state, name, on))
 
     def _make_run(self) -> None:
         self.start = QPushButton("Start")
@@ -127,30 +77,28 @@ class BatchWindow(QWidget):
         self.chosen = text_label("batch-chosen")
         self.view.doubleClicked.connect(self._open_index)
         self.view.selected.connect(self.refresh)
-        self.open = _button("Open", "Open the image and its mask in the viewer (or double-click its line).")
-        self.open.clicked.connect(lambda: self._with_row(self._opening.open))
-        self.correct = _button("Correct", "Open it, and paint what is wrong in its mask.")
-        self.correct.clicked.connect(lambda: self._with_row(self._opening.correct))
-        self.next = _button("Next image", "Correct the most doubtful image that you have not looked at yet.")
-        self.next.clicked.connect(self._correct_next)
-        self.save = _button("Save mask", "Write the corrected mask over the file of the mask.")
-        self.save.clicked.connect(lambda: self._with_row(self._opening.save))
-        self.learn = _button(
-            "Use for training", "All of the open image is right as it is painted now: fine-tuning learns from it."
+        opening = self._opening
+        self.open = text_button(
+            "Open",
+            "Open the image and its mask in the viewer (or double-click its line).",
+            lambda: self._with_row(opening.open),
         )
-        self.learn.clicked.connect(lambda: self._with_row(self._opening.use_for_training))
+        self.correct = text_button(
+            "Correct", "Open it, and paint what is wrong in its mask.", lambda: self._with_row(opening.correct)
+        )
+        self.next = text_button(
+            "Next image", "Correct the most doubtful image that you have not looked at yet.", self._correct_next
+        )
+        self.save = text_button(
+            "Save mask", "Write the corrected mask over the file of the mask.", lambda: self._with_row(opening.save)
+        )
+        self.learn = text_button(
+            "Use for training",
+            "All of the open image is right as it is painted now: fine-tuning learns from it.",
+            lambda: self._with_row(opening.use_for_training),
+        )
 
     def _lay_out(self) -> None:
-        form, more = _form(), _form()
-        form.addRow("Images", self._with_browse(self.folder, "Folder of images"))
-        form.addRow("Which", self.pattern)
-        form.addRow("Masks", self._with_browse(self.output, "Folder for the masks"))
-        form.addRow("Model", self.models)
-        more.addRow("Format", self.file_format)
-        more.addRow("Dimensions", self.axes)
-        for box in self.boxes.values():
-            more.addRow("", box)
-        self.more = Fold("More options", boxed(more))
         run, actions = QHBoxLayout(), QGridLayout()
         run.addWidget(self.start, 2)
         run.addWidget(self.cancel, 1)
@@ -159,8 +107,7 @@ class BatchWindow(QWidget):
         for layout in (run, actions):
             layout.setSpacing(SPACING)
         inner = column(margins=8)
-        inner.addLayout(form)
-        inner.addWidget(self.more)
+        inner.addWidget(self.form)
         inner.addLayout(run)
         for part in (self.progress, self.doing, self.notice):
             inner.addWidget(part)
@@ -173,33 +120,6 @@ class BatchWindow(QWidget):
         outer = column()
         outer.addWidget(Column(content))
         self.setLayout(outer)
-
-    def _with_browse(self, line: QLineEdit, title: str) -> QWidget:
-        browse = small_button("…", f"Choose: {title.lower()}.")
-        browse.setAccessibleName(title)
-        browse.clicked.connect(lambda: self._browse(line, title))
-        row = QHBoxLayout()
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(SPACING)
-        row.addWidget(line, 1)
-        row.addWidget(browse)
-        return boxed(row)
-
-    def _browse(self, line: QLineEdit, title: str) -> None:
-        folder = QFileDialog.getExistingDirectory(self, title, line.text())
-        if folder:
-            line.setText(folder)
-
-    def _on_folder(self, text: str) -> None:
-        """Take a folder, and propose one beside it for the masks, unless somebody chose one."""
-        proposed = _masks_beside(self._state.folder)
-        if self.output.text() in ("", proposed):
-            self.output.setText(_masks_beside(text))
-        self._state.folder = text
-
-    def _list_models(self) -> None:
-        entries = [(model.card.title, model) for model in self._session.models]
-        fill(self.models, entries, self._batching.model)
 
     def selected(self) -> "Row | None":
         """The image whose line is selected."""
@@ -233,9 +153,7 @@ class BatchWindow(QWidget):
         self.start.setText("Go on" if some and unfinished and not state.overwrite else "Start")
         self.cancel.setEnabled(not still)
         self.cancel.setText("Stop now" if stage == "stopping" else "Cancel")
-        for widget in (self.folder, self.pattern, self.output, self.axes, self.models, self.file_format,
-                       *self.boxes.values()):  # fmt: skip
-            widget.setEnabled(still)
+        self.form.refresh(still)
         self.progress.setVisible(not still)
         self.progress.setRange(0, _STEPS)
         self.progress.setValue(round(_STEPS * _share(state)))
@@ -252,9 +170,6 @@ class BatchWindow(QWidget):
         painted = row is not None and self._opening.is_corrected(row)
         self.save.setEnabled(painted)
         self.learn.setEnabled(painted)
-        with quiet(self.models):
-            if state.model is None:
-                self.models.setCurrentIndex(max(-1, self.models.findData(self._session.model)))
 
     def _doing(self) -> str:
         state = self._state
@@ -275,34 +190,3 @@ def _share(state: "BatchState") -> float:
     ended = {"done": 1.0, "skipped": 1.0, "failed": 1.0}
     shares = [row.share if row.state == "running" else ended.get(row.state, 0.0) for row in state.rows]
     return sum(shares) / len(shares) if shares else 0.0
-
-
-def _masks_beside(folder: str) -> str:
-    text = folder.strip()
-    return str(Path(text).with_name(Path(text).name + "-masks")) if Path(text).name else ""
-
-
-def _field(name: str, tip: str, text: str) -> QLineEdit:
-    line = QLineEdit(text)
-    line.setObjectName(name)
-    line.setToolTip(tip)
-    return line
-
-
-def _form() -> QFormLayout:
-    form = QFormLayout()
-    form.setContentsMargins(0, 0, 0, 0)
-    form.setSpacing(SPACING)
-    return form
-
-
-def _button(text: str, tip: str) -> QPushButton:
-    button = QPushButton(text)
-    button.setToolTip(tip)
-    return button
-
-
-def _box(text: str, tip: str) -> QCheckBox:
-    box = QCheckBox(text)
-    box.setToolTip(tip)
-    return box
