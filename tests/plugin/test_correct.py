@@ -110,9 +110,9 @@ def test_taking_the_new_prediction_is_one_step_and_leaves_corrections(corrected,
     stroke(layer, 60, 60, 0)
     plane.compare()
     held, known = layer.data.copy(), plane.known.labels.copy()
-    assert not panel.correcting.has_newer(plane)
+    assert not panel.correcting.predictions.has_newer(plane)
     predict(panel, image, 1 - mask, card, "run 2")
-    assert panel.correcting.has_newer(plane)
+    assert panel.correcting.predictions.has_newer(plane)
     assert panel.correcting.take_prediction() > 0
     expected = np.where(known != UNKNOWN, known, 1 - mask)
     assert np.array_equal(layer.data, expected)
@@ -233,7 +233,7 @@ def test_a_plane_of_a_stack_is_corrected_on_its_own(make_napari_viewer, own_home
     assert panel.session.correction is None
     viewer.dims.set_current_step(0, 1)
     assert panel.session.correction.known.index == (1,)
-    assert [plane.known.index for plane in panel.correcting.corrected_planes()] == [(1,), (3,)]
+    assert [plane.known.index for plane in panel.correcting.images.corrected_planes()] == [(1,), (3,)]
     panel.correcting.close()
 
 

@@ -71,7 +71,7 @@ def test_squares_are_painted_where_one_looks_learned_from_and_found_again(
     edge = squares.square(whole(panel, image), 4, 4, image.data)
     assert edge.input.plane_shape == (44, 4)
 
-    samples, reasons = usable(panel.correcting, first.card)
+    samples, reasons = usable(panel.correcting.images, first.card)
     assert len(samples) == 2 and not reasons
     names, pixels, labels, measured = zip(*reader(samples, (), None)(), strict=True)
     assert names == ("slide · from row 64 and column 128", "slide · from row 192 and column 0")
@@ -90,7 +90,7 @@ def test_squares_are_painted_where_one_looks_learned_from_and_found_again(
     again, panel = add_image(viewer), dock(viewer)
     qtbot.waitUntil(lambda: "2 planes" in panel.session.recovered, timeout=10_000)
     assert panel.correcting.restore()
-    restored = {plane.source.corner: plane for plane in panel.correcting.corrected_planes()}
+    restored = {plane.source.corner: plane for plane in panel.correcting.images.corrected_planes()}
     assert set(restored) == {(64, 128), (192, 0)}
     np.testing.assert_array_equal(restored[(64, 128)].known.labels, kept)
     assert all(plane.image is again for plane in restored.values())
@@ -123,10 +123,10 @@ def test_a_square_begins_as_what_is_known_of_it(journal, small, make_napari_view
     labels = np.random.default_rng(2).integers(0, 2, (300, 260)).astype(np.uint8)
     viewer.add_labels([labels, labels[::2, ::2]], multiscale=True, metadata={LARGE_LABELS: LabelsOf(image, card)})
     assert copy.deepcopy(viewer.layers[-1].metadata)[LARGE_LABELS].image is image, "as duplicating a layer does"
-    assert panel.correcting.has_newer(panel.session.correction)
+    assert panel.correcting.predictions.has_newer(panel.session.correction)
     panel.correcting.take_prediction()
     np.testing.assert_array_equal(layer.data, labels[64:128, 128:192])
-    assert not panel.correcting.has_newer(panel.session.correction)
+    assert not panel.correcting.predictions.has_newer(panel.session.correction)
     look_at(viewer, image, 290, 250, qtbot)
     edge = panel.correcting.correct()
     np.testing.assert_array_equal(edge.data, labels[256:, 192:256])

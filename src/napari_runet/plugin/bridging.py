@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_runet.corrections.bridging import BridgeError, bridge
-from napari_runet.plugin.image_corrections import newest_result
 from napari_runet.plugin.placing import place
+from napari_runet.plugin.plane_predictions import newest_result
 from napari_runet.plugin.session import Notice
 
 if TYPE_CHECKING:

@@ -57,7 +57,7 @@ class Carrying:
         if not len(labels):
             self._session.correction_notice = Notice("Nothing is painted here that could be copied.", "warning")
             return 0
-        prediction = self._correcting.prediction(plane)
+        prediction = self._correcting.predictions.labels(plane)[0]
         show_plane(self._viewer, plane.image, following)
         target = self._correcting.open(plane.image, following, prediction)
         if target is None:

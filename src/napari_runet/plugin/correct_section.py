@@ -163,7 +163,7 @@ class CorrectSection(QWidget):
         self.kept.setVisible(bool(session.recovered))
         self.recovered.setText(session.recovered)
         self.correct.setEnabled(session.image is not None and (some or plane is not None or session.model is not None))
-        self.export.setEnabled(self._correcting.anything_corrected())
+        self.export.setEnabled(self._correcting.images.anything_corrected())
         self.import_.setEnabled(session.image is not None and session.model is not None)
         self.correct.setText("Correct" if plane is None else "Go on correcting")
         counts = plane.known.counts if plane is not None else None
@@ -174,7 +174,7 @@ class CorrectSection(QWidget):
         self.carry.setVisible(self._carrying.possible)
         self.bridge.setChecked(session.bridging)
         self.take_back.setVisible(counts is not None and counts.reviewed_regions > 0)
-        self.take_prediction.setVisible(plane is not None and self._correcting.has_newer(plane))
+        self.take_prediction.setVisible(plane is not None and self._correcting.predictions.has_newer(plane))
         say(self.problem, f"Not saved: {session.journal_problem}" if session.journal_problem else "")
         notice = session.correction_notice
         say(self.notice, NOTICE_MARKS[notice.kind] + notice.text if notice.text else "")

@@ -200,7 +200,7 @@ class Deciding:
         if isinstance(event, IterationDone) and foreground is not None and comparison is not None:
             comparison.show(foreground, None, "candidate")
             if candidate is not None:
-                before = self._correcting.prediction(comparison.plane)
+                before = self._correcting.predictions.labels(comparison.plane)[0]
                 after = labels_from(foreground, candidate.card.threshold)
                 self._changed = comparison.show_changes(before, after)
         elif isinstance(event, Finished | Failed | Cancelled):

@@ -74,10 +74,11 @@ class Exchanging:
         self._work(lambda: import_corrections(folder), self._put)
 
     def _to_export(self) -> "ToExport":
+        images = self._correcting.images
         found: ToExport = [
-            (plane.image.name, plane.source, plane.known.correction) for plane in self._correcting.corrected_planes()
+            (plane.image.name, plane.source, plane.known.correction) for plane in images.corrected_planes()
         ]
-        found += [(image.name, source, known.correction) for image, source, known in self._correcting.kept_planes()]
+        found += [(image.name, source, known.correction) for image, source, known in images.kept_planes()]
         return [(file_stem(name), source, correction) for name, source, correction in found]
 
     def _put(self, corrections: dict[str, Correction]) -> None:

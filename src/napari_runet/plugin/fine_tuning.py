@@ -78,7 +78,7 @@ class FineTuning:
         if model is None:
             session.tuning_notice = Notice("There is no model to start from.", "error")
             return False
-        samples, reasons = usable(self._correcting, model.card)
+        samples, reasons = usable(self._correcting.images, model.card)
         if not samples:
             session.tuning_notice = Notice(" ".join(reasons) or NOTHING_YET, "error")
             return False
@@ -92,7 +92,7 @@ class FineTuning:
         self._parent = model
         self.losses, self.scores = [], []
         self.deciding.begin(self._shown(samples), model, lock)
-        earlier_but = self._correcting.open_keys() if session.learn_from_earlier else None
+        earlier_but = self._correcting.images.open_keys() if session.learn_from_earlier else None
         self._request = self._engine.fine_tune(
             reader(samples, tuple(info.name for info in model.card.classes), earlier_but),
             folder=model.folder,
@@ -112,7 +112,7 @@ class FineTuning:
 
     def anything_corrected(self) -> bool:
         """Whether there is something to learn from."""
-        return self._correcting.anything_corrected()
+        return self._correcting.images.anything_corrected()
 
     def abandon(self) -> None:
         """Forget what is under way, because the worker ends."""
@@ -172,7 +172,7 @@ class FineTuning:
         learned = {id(sample.source) for sample in samples}
         if shown is not None and id(shown.source) in learned:
             return shown
-        planes = self._correcting.corrected_planes()
+        planes = self._correcting.images.corrected_planes()
         return next((plane for plane in planes if id(plane.source) in learned), None)
 
     def _preview(self, samples: list[CorrectedSource]) -> "tuple[int, Region] | None":

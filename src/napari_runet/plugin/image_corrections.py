@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 from napari_runet.images.image_input import ImageError
 from napari_runet.plugin.keeping import Keeper
-from napari_runet.plugin.layers import results_of
 from napari_runet.plugin.plane_correction import plane_index
 from napari_runet.plugin.reading import levels_of, read_layer
 from napari_runet.plugin.squares import square_at
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from napari_runet.plugin.choices import Choices
     from napari_runet.plugin.plane_correction import PlaneCorrection
     from napari_runet.plugin.reading import Source
-    from napari_runet.plugin.result_layers import ResultLayers
-    from napari_runet.plugin.results import Result
 
 
 def plane_key(source: "Source") -> "PlaneKey":
@@ -125,13 +122,3 @@ def source_at(viewer: "ViewerModel", choices: "Choices", image: "Image", key: "P
         f"{image.name} was read in another way when it was corrected (planes of {shape[0]} x {shape[1]} pixels); "
         "choose that reading under Image to get those corrections back."
     )
-
-
-def newest_result(viewer: "ViewerModel", shown: "ResultLayers | None", plane: "PlaneCorrection") -> "Result | None":
-    """The newest prediction of a plane; `shown` is looked at first."""
-    for results in (shown, results_of(viewer, plane.image)):
-        if results is None or results.image is not plane.image or not len(results.result):
-            continue
-        if plane_index(results.result.source) == plane.known.index:
-            return results.result
-    return None

@@ -198,7 +198,7 @@ class NextPlaces(QObject):
     def _known(self, result: "Result") -> "Known":
         """(Y, X) bool of what was segmented: what people have set; None for nothing."""
         results = self._session.results
-        known = self._correcting.known(results.image, result.source) if results is not None else None
+        known = self._correcting.images.known(results.image, result.source) if results is not None else None
         return known if known is None or result.region is None else known[result.region.slices]
 
     def _seen_of(self, result: "Result") -> list[tuple[float, float]]:

@@ -7,8 +7,8 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from napari_runet.corrections.correction import UNKNOWN
-from napari_runet.plugin.image_corrections import newest_result
 from napari_runet.plugin.layers import results_of
+from napari_runet.plugin.plane_predictions import newest_result
 from napari_runet.plugin.session import Notice
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from napari_runet.engine.messages import Cancelled, Event, Failed, Finished, Ite
 from napari_runet.engine.requests import PlaneStart
 from napari_runet.images.image_input import Region
 from napari_runet.models.card import NOT_TRAINED_FOR_IT, goes_on_from_masks
-from napari_runet.plugin.image_corrections import newest_result
 from napari_runet.plugin.layer_writing import set_visible
 from napari_runet.plugin.offers import Offers
+from napari_runet.plugin.plane_predictions import newest_result
 from napari_runet.plugin.plane_queue import PlaneJob, PlaneQueue
 from napari_runet.plugin.reading import plane_intensities
 from napari_runet.plugin.session import Notice

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from napari_runet.corrections.journal_file import PlaneKey
     from napari_runet.models.card import ModelCard
-    from napari_runet.plugin.correcting import Correcting
+    from napari_runet.plugin.corrected_images import CorrectedImages
     from napari_runet.plugin.plane_correction import PlaneCorrection
     from napari_runet.plugin.reading import Source
 
@@ -31,21 +31,21 @@ class CorrectedSource:
     labels: "npt.NDArray[np.uint8]"
 
 
-def usable(correcting: "Correcting", card: "ModelCard") -> tuple[list[CorrectedSource], list[str]]:
+def usable(images: "CorrectedImages", card: "ModelCard") -> tuple[list[CorrectedSource], list[str]]:
     """The corrected planes of open images that a model can learn from, and a sentence for each that it cannot.
 
     Those that were kept from earlier and not restored are among them, unless they were of other classes.
     """
     usable, reasons = [], []
     names = tuple(info.name for info in card.classes)
-    for plane in correcting.corrected_planes():
+    for plane in images.corrected_planes():
         sample = CorrectedSource(plane.image, plane.source, plane.known.correction.labels)
         reason = why_not(plane.source, card) or _other_classes(plane, card) or _odd_label(sample, card)
         if reason:
             reasons.append(reason)
         else:
             usable.append(sample)
-    for image, source, known in correcting.kept_planes():
+    for image, source, known in images.kept_planes():
         if known.classes == names and not why_not(source, card):
             usable.append(CorrectedSource(image, source, known.correction.labels))
     return usable, reasons

@@ -1,0 +1,79 @@
+"""Which prediction a plane that is corrected begins as, and of which classes it is."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_runet.plugin.layers import results_of
+from napari_runet.plugin.plane_correction import plane_index
+from napari_runet.plugin.squares import known_of
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    from napari.components import ViewerModel
+    from napari.layers import Image
+
+    from napari_runet.models.card import ModelCard
+    from napari_runet.plugin.plane_correction import PlaneCorrection
+    from napari_runet.plugin.result_layers import ResultLayers
+    from napari_runet.plugin.results import Result
+    from napari_runet.plugin.session import Session
+
+
+def newest_result(viewer: "ViewerModel", shown: "ResultLayers | None", plane: "PlaneCorrection") -> "Result | None":
+    """The newest prediction of a plane; `shown` is looked at first."""
+    for results in (shown, results_of(viewer, plane.image)):
+        if results is None or results.image is not plane.image or not len(results.result):
+            continue
+        if plane_index(results.result.source) == plane.known.index:
+            return results.result
+    return None
+
+
+class Predictions:
+    """Finds what models have said about planes.
+
+    Parameters
+    ----------
+    viewer, session
+        Where the masks are, and which of them, and which model, are chosen.
+    """
+
+    def __init__(self, viewer: "ViewerModel", session: "Session") -> None:
+        self._viewer, self._session = viewer, session
+
+    def newest(self, plane: "PlaneCorrection") -> "Result | None":
+        """The newest prediction of a plane."""
+        return newest_result(self._viewer, self._session.results, plane)
+
+    def labels(self, plane: "PlaneCorrection") -> "tuple[npt.NDArray[np.uint8], str]":
+        """(Y, X) the last iteration of the newest prediction of a plane, else all 0, and the run's id, else empty."""
+        if plane.source.corner is not None:
+            known = known_of(self._viewer, plane.image, plane.source)
+            if known is not None and (known[2] is None or self.same_classes(known[2])):
+                return known[0](), known[1]
+            return np.zeros(plane.known.shape, np.uint8), ""
+        result = self.newest(plane)
+        if result is None or not self.same_classes(result.card):
+            return np.zeros(plane.known.shape, np.uint8), ""
+        return result.whole_plane(len(result)), result.run_id
+
+    def has_newer(self, plane: "PlaneCorrection") -> bool:
+        """Whether there is a prediction that the untouched pixels of a plane do not come from."""
+        if plane.source.corner is not None:
+            known = known_of(self._viewer, plane.image, plane.source)
+            return known is not None and known[1] != plane.based_on
+        result = self.newest(plane)
+        return result is not None and result.state != "running" and result.run_id != plane.based_on
+
+    def card(self, image: "Image") -> "ModelCard | None":
+        """The model whose classes are painted on an image: that of its masks, where the chosen one has the same."""
+        results = results_of(self._viewer, image)
+        if results is not None and self.same_classes(results.result.card):
+            return results.result.card
+        return self._session.model.card if self._session.model is not None else None
+
+    def same_classes(self, card: "ModelCard") -> bool:
+        """Whether masks of a model tell the same apart as the chosen one's."""
+        model = self._session.model
+        return model is None or [info.name for info in model.card.classes] == [info.name for info in card.classes]
