@@ -146,7 +146,7 @@ class IterationsSection(QWidget):
         """Never show an earlier run's figures beside the masks of another."""
         results = self._session.results
         if self.plot is not None and (results is None or results.result is not self._plotted):
-            self.plot.draw([], [], 0)
+            self.plot.blank(True)
 
     def refresh(self) -> None:
         """Show which iteration is on show, of how many."""
@@ -203,6 +203,7 @@ class IterationsSection(QWidget):
         confidence = [iteration.mean_confidence for iteration in result.iterations]
         if self.plot is not None:
             self.plot.draw(changed, confidence, self._session.shown)
+            self.plot.blank(False)
             self.plot.setVisible(True)
             self._plotted = result
 

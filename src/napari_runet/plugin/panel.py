@@ -41,7 +41,7 @@ from napari_runet.plugin.segmentation import Segmentation
 from napari_runet.plugin.session import Notice, Session
 from napari_runet.plugin.stack_section import StackSection
 from napari_runet.plugin.stepping import Stepping
-from napari_runet.plugin.widgets import Column, Fold, column
+from napari_runet.plugin.widgets import Column, Fold, column, lay_out_now
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,7 +115,9 @@ class Panel(QWidget):
         self.choices.look_again()
         if self.session.obstacle or self.session.image is None:
             return False
-        return self.segmentation.segment(self.planning.queue([self.session.image]))
+        begun = self.segmentation.segment(self.planning.queue([self.session.image]))
+        self._lay_out_now()
+        return begun
 
     def segment_all(self) -> bool:
         """Segment all open images one after the other; those that cannot be are named in ``session.notice``."""
@@ -214,6 +216,13 @@ class Panel(QWidget):
         events.source.connect(self.stepping.look_at_plane)
         events.model.connect(self._warm_up)
         events.image.connect(self.correcting.look)
+        for engine in (self.engine, self.tuning_engine):  # after all others who are told
+            engine.told.connect(self._lay_out_now)
+
+    def _lay_out_now(self, *_: object) -> None:
+        window = self.window()
+        if window is not None and self.isVisible():
+            lay_out_now(window)
 
     def _on_selected(self) -> None:
         self.choices.follow()

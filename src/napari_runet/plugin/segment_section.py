@@ -87,11 +87,13 @@ class SegmentSection(QWidget):
         self.cancel.setVisible(bar)
         self.cancel.setEnabled(not idle)
         self.cancel.setText("Cancel" if activity.stage != "cancelling" else "Stop now")
+        self.progress.setUpdatesEnabled(False)  # else it draws itself, and all of napari with it, at once
         self.progress.setRange(0, 0 if activity.fraction is None and not idle else _STEPS)
         if idle:
             self.progress.reset()
         elif activity.fraction is not None:
             self.progress.setValue(round(activity.fraction * _STEPS))
+        self.progress.setUpdatesEnabled(True)
         say(self.doing, activity.text + time_left(activity.seconds_left) if not idle else "")
         notice = session.notice if idle else Notice()
         say(self.notice, NOTICE_MARKS[notice.kind] + notice.text if notice.text else "")

@@ -271,8 +271,10 @@ class Segmentation:
         run.result.state = state
         self._engine.release(run.request_id)
         self._queue.finish(run.job, complete=state == "complete")
-        if state == "complete" and run.layers is not None:
-            run.layers.finish()
+        if run.layers is not None:
+            self._showing.select(run.layers, run.result)
+            if state == "complete":
+                run.layers.finish()
         self._stopped = text
         self._session.revision += 1
         self._go_on()

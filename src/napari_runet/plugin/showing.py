@@ -47,7 +47,7 @@ class Showing:
         return layers
 
     def show(self, layers: ResultLayers, result: "Result") -> None:
-        """Put the newest iteration on show, and select it unless somebody has turned to another layer.
+        """Put the newest iteration on show, and select it where none of this result's layers is selected.
 
         Raises
         ------
@@ -62,14 +62,24 @@ class Showing:
         if result.source.index != layers.index:
             return
         # of a stack the last layer shows what is newest of each plane
-        follow, iteration = self._may_select(layers), layers.count
         if self._session.image is layers.image:
             self._session.results = layers
-            self._stepping.show(iteration, select=False)
+            self._stepping.show(layers.count, select=False)
         else:
-            layers.show(iteration)
-        if follow:
-            self._selected = self._viewer.layers.selection.active = layers.iterations[iteration]
+            layers.show(layers.count)
+        if self._viewer.layers.selection.active not in layers:
+            self.select(layers, result)
+
+    def select(self, layers: ResultLayers, result: "Result") -> None:
+        """Select the iteration on show, unless somebody has turned to another layer.
+
+        Not at each iteration: napari does much when another layer is selected, and somebody waits for masks.
+        """
+        if result.source.index != layers.index or not self._may_select(layers):
+            return
+        iteration = self._session.shown if self._session.results is layers else layers.count
+        if (layer := layers.iterations.get(iteration)) in self._viewer.layers:
+            self._selected = self._viewer.layers.selection.active = layer
 
     def _may_select(self, layers: ResultLayers) -> bool:
         """Whether what is selected belongs to the image, or was selected at the beginning, and nobody paints on it."""

@@ -40,9 +40,16 @@ class TwoScalePlot(QWidget):
         self.left.layout.setContentsMargins(0, 8, 0, 0)  # half of the topmost number stands above its axis
         self.left.setLabel("right", right_label, color=RIGHT)
         self.left.getViewBox().sigResized.connect(self.follow_size)
+        policy = self._widget.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)
+        self._widget.setSizePolicy(policy)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._widget)
+
+    def blank(self, blank: bool) -> None:
+        """Show nothing, in the same room: much cheaper than to draw empty axes."""
+        self._widget.setVisible(not blank)
 
     def follow_size(self) -> None:
         """Lay the right scale's items over the left one's."""

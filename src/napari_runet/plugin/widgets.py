@@ -4,12 +4,13 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, QObject, QPointF, QSize, Qt
+from qtpy.QtCore import QCoreApplication, QEvent, QObject, QPoint, QPointF, QSize, Qt
 from qtpy.QtGui import QColor, QIcon, QPainter, QPixmap, QPolygonF
 from qtpy.QtWidgets import (
     QComboBox,
     QFrame,
     QLabel,
+    QListView,
     QPushButton,
     QScrollArea,
     QSizePolicy,
@@ -27,6 +28,8 @@ SPACING = 6
 _ICON_SIZE = 16
 _MINIMUM_WIDTH = 340
 _FAINT = 70
+_DEPTH = 8
+"""Widgets between a label of the panel and napari's window, at most."""
 Shape = tuple[tuple[float, float], ...]
 _BAR_LEFT: Shape = ((2, 3), (4, 3), (4, 13), (2, 13))
 _BAR_RIGHT: Shape = ((12, 3), (14, 3), (14, 13), (12, 13))
@@ -113,6 +116,19 @@ def say(label: QLabel, text: str) -> None:
     label.setVisible(bool(text))
 
 
+def lay_out_now(window: QWidget) -> None:
+    """Lay out what has changed in a window, before its next frame.
+
+    Qt hands a change up one widget at a time and lays lists out when nothing else is to be done, often with a frame
+    in between, and each frame draws all of napari.
+    """
+    for view in window.findChildren(QListView):
+        if view.isVisible():
+            view.indexAt(QPoint())  # what it answers depends on the layout, so this is done first
+    for _ in range(_DEPTH):
+        QCoreApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest.value)
+
+
 def title_label(text: str) -> QLabel:
     """A section's title."""
     label = QLabel(text)
@@ -176,6 +192,7 @@ class Column(QScrollArea):
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setWidget(content)
+        self._width = self.minimumSizeHint().width()
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802
         """Wide enough for the content and the scroll bar, whatever the theme and its fonts."""
@@ -184,9 +201,12 @@ class Column(QScrollArea):
         return QSize(max(width, _MINIMUM_WIDTH), super().minimumSizeHint().height())
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
-        """Notice that the content needs another width."""
+        """Notice that the content needs another width; of all else, napari's window need not be laid out anew."""
         if event is not None and event.type() == QEvent.Type.LayoutRequest:
-            self.updateGeometry()
+            width = self.minimumSizeHint().width()
+            if width != self._width:
+                self._width = width
+                self.updateGeometry()
         return bool(super().eventFilter(watched, event))
 
 
