@@ -137,6 +137,15 @@ def test_normalisation_by_percentiles(per_channel, dtype):
     np.testing.assert_allclose(normalise(array, found), expected, atol=1e-4)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.float64])
+@pytest.mark.parametrize("size", [1, 2, 7, 1000])
+def test_intensities_are_percentiles_of_few_and_many_pixels(dtype, size):
+    array = np.random.default_rng(size).integers(0, 256, (1, size)).astype(dtype)
+    found = measure_range(ImageInput.from_array(array), (), 0.5, 99.5, per_channel=True)
+    expected = np.percentile(array, [0.5, 99.5]).astype(np.float32)
+    np.testing.assert_allclose([found.low[0], found.high[0]], expected, rtol=1e-6)
+
+
 def test_normalisation_takes_any_layout_and_what_is_no_number():
     array = np.random.default_rng(0).random((7, 9, 3)).astype(np.float32)
     array[0, 0], array[1, 1, 1] = (np.nan, np.inf, -np.inf), np.nan

@@ -40,19 +40,26 @@ def measure_range(
     ImageError
         When no pixel is finite.
     """
-    pixels = spaced_pixels(image, index).reshape(-1, min(image.channels, 3) if image.channels == 4 else image.channels)
-    pixels = pixels.astype(np.float32)
-    if not per_channel:
-        pixels = np.repeat(pixels.reshape(-1, 1), pixels.shape[1], axis=1)
-    lows, highs = [], []
-    for channel in pixels.T:
-        finite = channel[np.isfinite(channel)]
-        if finite.size == 0:
-            raise ImageError(f"{image.name} holds no finite number in this plane, so there is nothing to segment.")
-        bottom, top = np.percentile(finite, [low, high])
-        lows.append(bottom)
-        highs.append(top)
-    return IntensityRange(np.array(lows, np.float32), np.array(highs, np.float32))
+    pixels = spaced_pixels(image, index)
+    count = pixels.shape[-1]
+    channels = pixels.reshape(-1, count).T if per_channel else pixels.reshape(1, -1)
+    ranges = np.array([_percentiles(channel, (low, high), image.name) for channel in channels], np.float32)
+    lows, highs = np.broadcast_to(ranges, (count, 2)).T.copy()
+    return IntensityRange(lows, highs)
+
+
+def _percentiles(values: npt.NDArray[Any], wanted: tuple[float, float], name: str) -> npt.NDArray[np.float64]:
+    """Percentiles of the finite ones of (n,) values, interpolated linearly."""
+    if values.dtype in (np.uint8, np.uint16):  # few different ones: counted, which is much faster than put in order
+        up_to = np.bincount(values).cumsum()
+        place = np.array(wanted) / 100 * (values.size - 1)
+        lower, upper = (np.searchsorted(up_to, rank, side="right") for rank in (np.floor(place), np.ceil(place)))
+        return np.asarray(lower + (upper - lower) * (place - np.floor(place)))
+    finite = values.astype(np.float32)
+    finite = finite[np.isfinite(finite)]
+    if finite.size == 0:
+        raise ImageError(f"{name} holds no finite number in this plane, so there is nothing to segment.")
+    return np.asarray(np.percentile(finite, wanted), np.float64)
 
 
 def spaced_pixels(image: ImageInput, index: tuple[int, ...]) -> npt.NDArray[Any]:
