@@ -7,6 +7,7 @@ from napari_runet.engine.messages import SegmentRequest
 from napari_runet.engine.segmenting import ModelCache, ProgressReport, masked, segment, summarise
 from napari_runet.images.drawn import draw_fundus
 from napari_runet.inference.following import Movies
+from napari_runet.inference.known_planes import KnownPlanes
 from napari_runet.models.store import shipped_folder
 from napari_runet.settings import SegmentationSettings
 
@@ -73,16 +74,31 @@ def test_an_image_of_other_pixels_is_rescaled_unless_the_settings_say_not_to_and
     small, _ = draw_fundus(seed=1, size=256, scale=3)
     image = np.kron(small, np.ones((7, 7, 1), np.uint8))
     file, folder = write_array(tmp_path / "image.npy", image), str(shipped_folder() / "retina")
-    said = []
+    said, planes = [], KnownPlanes()
     for rescale in (True, False):
         channel = Recorder()
         channel.folder = tmp_path
         settings = SegmentationSettings(device="cpu", iterations=1, rescale=rescale)
         request = SegmentRequest(id=f"r{rescale}", folder=folder, image=file, settings=settings)
-        segment(channel, ModelCache(), Movies(), request)
+        segment(channel, ModelCache(), Movies(), planes, request)
         said.append(channel.events[-1].rescaled)
     assert said[0].startswith("Structures here are about ") and "segmented at 0." in said[0]
     assert said[1] == ""
+
+
+def test_what_is_known_of_a_plane_is_taken(tmp_path, monkeypatch):
+    file, folder = write_array(tmp_path / "image.npy", draw_fundus(1, 128)[0]), str(shipped_folder() / "retina")
+    settings = SegmentationSettings(device="cpu", iterations=1)
+    models, planes, sent = ModelCache(), KnownPlanes(), []
+    for number in range(2):
+        channel = Recorder()
+        channel.folder = tmp_path
+        request = SegmentRequest(id=f"r{number}", folder=folder, image=file, settings=settings)
+        segment(channel, models, Movies(), planes, request)
+        sent.append(read_array(channel.events[0].foreground))
+        monkeypatch.setattr("napari_runet.inference.known_planes.pixel_size_of", None)  # not asked again
+        monkeypatch.setattr("napari_runet.inference.segmenter.pixel_size_of", None)
+    np.testing.assert_array_equal(*sent)
 
 
 def test_the_cache_keeps_two_models_and_sees_a_changed_one(tmp_path):

@@ -31,6 +31,7 @@ from napari_runet.images.pixel_size import PixelSize
 from napari_runet.images.thresholding import labels_from
 from napari_runet.inference.devices import choose_device
 from napari_runet.inference.following import Movies
+from napari_runet.inference.known_planes import KnownPlanes
 from napari_runet.inference.segmenter import LoadedModel, iterate, ready
 from napari_runet.inference.starting import Start
 from napari_runet.models.store import read_card
@@ -141,7 +142,7 @@ def load_model(channel: Channel, models: ModelCache, request: LoadModelRequest) 
     )
 
 
-def segment(channel: Channel, models: ModelCache, movies: Movies, request: SegmentRequest) -> None:
+def segment(channel: Channel, models: ModelCache, movies: Movies, planes: KnownPlanes, request: SegmentRequest) -> None:
     """Segment a plane; each iteration is written to a file and told as soon as it is computed.
 
     A frame of a movie that is followed goes on from the one before.
@@ -166,6 +167,9 @@ def segment(channel: Channel, models: ModelCache, movies: Movies, request: Segme
         frame = follower.begin(image, region=region)
         start, iterations, pixel_size = frame.start, frame.iterations, frame.pixel_size
         settings = settings.model_copy(update={"iterations": iterations})
+    if settings.rescale and pixel_size is None and intensities is None:
+        if (known := planes.look(model, image)) is not None:
+            intensities, pixel_size = known
     threshold = settings.threshold or model.card.threshold
     mask = None if region is None else region.mask
     previous: npt.NDArray[np.uint8] | None = None

@@ -142,12 +142,13 @@ def make_handlers(channel: RequestChannel) -> dict[type, Handler]:
     """What the worker can do, by type of request; imports torch's side."""
     from napari_runet.engine import fine_tuning, segmenting, segmenting_files
     from napari_runet.inference.following import Movies
+    from napari_runet.inference.known_planes import KnownPlanes
 
-    models, movies = segmenting.ModelCache(), Movies()
+    models, movies, planes = segmenting.ModelCache(), Movies(), KnownPlanes()
     return {
         LoadModelRequest: lambda request: segmenting.load_model(channel, models, request),
         SegmentFileRequest: lambda request: segmenting_files.segment_file(channel, models, request),
-        SegmentRequest: lambda request: segmenting.segment(channel, models, movies, request),
+        SegmentRequest: lambda request: segmenting.segment(channel, models, movies, planes, request),
         FineTuneRequest: lambda request: fine_tuning.fine_tune(channel, models, request),
         NewModelRequest: lambda request: make_model(channel, request),
     }
