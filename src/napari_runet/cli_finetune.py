@@ -104,7 +104,7 @@ def new(
             parent=find(parent) if parent is not None else None,
             seed=seed,
         )
-    typer.echo(f"Made {card.id} with the classes {', '.join(info.name for info in card.classes)}: {folder}")
+    typer.echo(f"Made {card.id} with the classes {', '.join(card.class_names)}: {folder}")
 
 
 def compare(

@@ -140,6 +140,19 @@ def test_an_undo_of_two_strokes_at_once_makes_both_unknown_again():
     assert (corrections.labels == UNKNOWN).all()
 
 
+def test_an_undo_after_all_was_forgotten_says_nothing_about_its_pixels():
+    corrections = CorrectionSet((1, 3))
+    layers = [np.array([row], np.uint8) for row in ([0, 0, 0], [1, 1, 0], [0, 1, 1])]
+    corrections.update_from_difference(layers[0], layers[1], "stroke")
+    corrections.update_from_difference(layers[1], layers[2], "stroke")
+    corrections.forget()
+    corrections.update_from_difference(layers[2], layers[1], "undo")
+    corrections.update_from_difference(layers[1], layers[0], "undo")
+    assert (corrections.labels == UNKNOWN).all()
+    corrections.update_from_difference(layers[0], layers[1], "redo")
+    assert corrections.labels.tolist() == [[1, 1, UNKNOWN]]
+
+
 def test_taking_a_review_back_leaves_strokes_and_other_reviews():
     corrections = CorrectionSet((2, 4))
     before = np.zeros((2, 4), np.uint8)

@@ -16,6 +16,7 @@ from napari_runet.corrections.journal import Journal, journals_of_path, recover,
 from napari_runet.corrections.journal_file import JournalFile
 from napari_runet.corrections.journal_format import MAGIC, decode, encode_change, encode_header
 from napari_runet.images.image_input import Region
+from napari_runet.io import atomic
 
 KEY = ImageKey("/pictures/eye.tif", "ab" * 32)
 
@@ -91,6 +92,31 @@ def test_writing_goes_on_after_a_cut_off_record(tmp_path):
     assert_recovered(tmp_path, states[-1])
 
 
+def test_what_follows_a_damaged_record_is_kept_also_when_writing_goes_on(tmp_path):
+    changes = [
+        CorrectionSet((6, 6), (plane,)).review(Region(0, 0, 3, 3), np.ones((6, 6), np.uint8)) for plane in range(5)
+    ]
+    records = [encode_change(change) for change in changes[:-1]]
+    damaged = bytearray(encode_header(KEY) + b"".join(records))
+    damaged[len(damaged) - len(records[-1]) - len(records[-2]) - 1] ^= 0xFF  # in the second of the four
+    path = tmp_path / f"{KEY.name}.journal"
+    path.write_bytes(damaged)
+    journal = Journal(KEY, tmp_path)
+    assert {index for index, _ in journal.planes} == {(0,), (2,), (3,)}
+    journal.append(changes[-1])
+    assert journal.close()
+    assert {index for index, _ in recover(KEY, tmp_path)[0]} == {(0,), (2,), (3,), (4,)}
+
+
+def test_a_damaged_start_is_said_whatever_follows_it(tmp_path):
+    changes, _ = strokes(2)
+    raw = bytearray(encode_header(KEY) + b"".join(encode_change(change) for change in changes))
+    raw[len(encode_header(KEY)) - 1] ^= 0xFF
+    (tmp_path / f"{KEY.name}.journal").write_bytes(raw)
+    planes, problems = recover(KEY, tmp_path)
+    assert not planes and "start of the journal of corrections is damaged" in problems[0]
+
+
 def test_a_journal_of_a_newer_version_is_left_untouched_and_painting_kept_beside_it(tmp_path):
     changes, states = strokes(2)
     raw = bytearray(encode_header(KEY) + encode_change(changes[0]))
@@ -149,6 +175,37 @@ def test_a_long_journal_is_compacted_to_the_same_content(tmp_path, monkeypatch):
         file.compact_if_long()
     file.close()
     assert file.path.stat().st_size < written / 2
+    assert_recovered(tmp_path, states[-1])
+
+
+def test_writing_goes_on_after_a_compaction_that_was_done_and_not_confirmed(tmp_path, monkeypatch):
+    changes, states = strokes(60)
+    file = JournalFile(tmp_path, KEY)
+    file.append(changes[:-1])
+    monkeypatch.setattr(journal_file, "COMPACT_FROM_BYTES", 1)
+    file._compact_from = 1
+    monkeypatch.setattr(atomic, "_make_name_last", _no_space)  # the new file has its name by then
+    file.compact_if_long()
+    assert len(decode(file.path.read_bytes()).changes) == 1
+    file.append(changes[-1:])
+    file.close()
+    assert_recovered(tmp_path, states[-1])
+
+
+def test_journals_that_could_not_be_absorbed_are_let_go_of(tmp_path, monkeypatch):
+    changes, states = strokes(2)
+    other = JournalFile(tmp_path, KEY)
+    file = JournalFile(tmp_path, KEY)
+    other.append(changes[:1])
+    other.close()
+    monkeypatch.setattr(os, "fsync", _no_space)
+    with pytest.raises(OSError, match="No space"):
+        file.absorb_others()
+    monkeypatch.undo()
+    file.absorb_others()
+    file.append(changes[1:])
+    file.close()
+    assert len(list(tmp_path.glob("*.journal"))) == 1
     assert_recovered(tmp_path, states[-1])
 
 

@@ -1,6 +1,7 @@
 """Correcting a prediction: what a stroke, an undo, a redo, a review and a new prediction do."""
 
 import shutil
+import threading
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QMessageBox
 
 from napari_runet.corrections.correction import PAINTED, REVIEWED, UNKNOWN
+from napari_runet.corrections.image_key import ImageKey
+from napari_runet.corrections.journal import recover
 from napari_runet.models.card import ClassInfo
 from napari_runet.models.store import HOME_VARIABLE
 from napari_runet.plugin.asking import AskBeforeClosing
@@ -348,6 +351,28 @@ def test_a_folder_that_cannot_be_written_is_said_and_painting_goes_on(
     qtbot.waitUntil(lambda: not panel.session.journal_problem, timeout=PATIENCE)
     assert panel.correcting.flush()
     panel.correcting.close()
+
+
+def test_what_was_painted_before_the_journal_was_found_survives_closing(
+    make_napari_viewer, own_home, photograph, mask, card, monkeypatch
+):
+    go_on, key_of = threading.Event(), ImageKey.of
+
+    def slowly(array, path=""):
+        go_on.wait(60)
+        return key_of(array, path)
+
+    monkeypatch.setattr(ImageKey, "of", slowly)
+    viewer = make_napari_viewer()
+    image = viewer.add_image(photograph, name="eye", rgb=True)
+    panel = dock(viewer)
+    choose_classes(panel, card)
+    predict(panel, image, mask, card)
+    stroke(panel.correcting.correct(), 20, 20, 1)
+    threading.Timer(0.3, go_on.set).start()
+    panel.correcting.close()
+    planes, problems = recover(key_of(photograph))
+    assert not problems and [plane.labels[20, 20] for plane in planes.values()] == [1]
 
 
 def test_closing_asks_while_corrections_are_not_on_disk(corrected, qtbot, tmp_path, monkeypatch, own_home):

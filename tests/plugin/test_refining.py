@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from correcting_helpers import dock, paint, predict, press
+from correcting_helpers import choose_classes, dock, paint, predict, press
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
@@ -68,6 +68,7 @@ def painting(make_napari_viewer, qtbot, tmp_path, monkeypatch, trained, default_
     engine = Engine(panel.engine, monkeypatch)
     mask = np.zeros((2, 120, 200))
     mask[:, 90:95, 20:180] = 0.9
+    choose_classes(panel, trained)
     predict(panel, image, mask, trained)
     panel.session.models = (StoredModel(trained, tmp_path, shipped=False),)
     viewer.reset_view()

@@ -158,7 +158,7 @@ class CorrectionSet:
     def forget(self) -> Change:
         """Make every pixel unknown and take back every review."""
         self.regions = ()
-        self._history.clear()
+        self._history.forget()
         everything = np.ones(self.shape, bool)
         nothing = np.zeros(everything.size, np.uint8)
         unknown = np.full(everything.size, UNKNOWN, np.uint8)

@@ -1,6 +1,6 @@
 """The strokes of a plane, so that an undo gives back what was known before them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -115,7 +115,7 @@ class StrokeHistory:
                 break
         return painted[box][mask]
 
-    def clear(self) -> None:
-        """Forget all: nothing can be undone."""
-        self._done.clear()
-        self._undone.clear()
+    def forget(self) -> None:
+        """Nothing had been painted before any stroke: an undo of one makes its pixels unknown."""
+        nowhere = [replace(stroke, painted_before=np.zeros_like(stroke.painted_before)) for stroke in self._done]
+        self._done = nowhere

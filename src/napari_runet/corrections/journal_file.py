@@ -94,7 +94,8 @@ class JournalFile:
         try:
             self.rewrite(decode(self.path.read_bytes()[: self._size]).changes)
         except OSError:
-            # nothing is lost: the long journal is still whole, and appending says so itself when it fails
+            # nothing is lost: one of the two is there and whole, and appending says so itself when it fails
+            self._size = self.path.stat().st_size
             self._compact_from = 2 * self._size
         else:
             self._compact_from = max(COMPACT_FROM_BYTES, 2 * self._size)
@@ -111,15 +112,17 @@ class JournalFile:
         others = [path for path in journals_of(self.path.parent, self.key) if path != self.path]
         locks = {path: FileLock(_lock_path(path)) for path in others}
         free = [(path, lock) for path, lock in locks.items() if lock.acquire()]
-        readable = {path: content for path, _ in free if (content := _read(path)) is not None}
-        if readable:
-            readable[self.path] = decode(self.path.read_bytes())
-            in_order = [path for path in journals_of(self.path.parent, self.key) if path in readable]
-            self.rewrite(change for path in in_order for change in readable[path].changes)
-        for path, lock in free:
-            if path in readable:
+        try:
+            readable = {path: content for path, _ in free if (content := _read(path)) is not None}
+            if readable:
+                readable[self.path] = decode(self.path.read_bytes())
+                in_order = [path for path in journals_of(self.path.parent, self.key) if path in readable]
+                self.rewrite(change for path in in_order for change in readable[path].changes)
+            for path in readable.keys() - {self.path}:
                 path.unlink(missing_ok=True)
-            lock.release()
+        finally:
+            for _, lock in free:
+                lock.release()
 
     def close(self) -> None:
         """Let others write."""

@@ -6,7 +6,8 @@
     record   length (u32), CRC32 of the payload (u32), payload
     payload  zlib of: length of the JSON (u32), JSON, packed mask, labels, flags, packed masks of the regions
 
-Numbers are little-endian. A record cut off or damaged ends the reading; all records before it count.
+Numbers are little-endian. A damaged record is passed over where a sound one follows it; else it ends the reading, as
+one does that was cut off. All sound records count.
 """
 
 import io
@@ -74,7 +75,7 @@ def encode_change(change: Change) -> bytes:
 
 
 def decode(raw: bytes) -> JournalContent:
-    """Read a journal, up to the first record that is not whole.
+    """Read a journal, up to its last record that is whole.
 
     Raises
     ------
@@ -93,15 +94,15 @@ def decode(raw: bytes) -> JournalContent:
             "back. They are left untouched, and what you paint now is kept beside them."
         )
     records = _records(raw, start)
-    first = next(records, None)
-    if first is None:
+    payload, sound = next(records, (None, 0))
+    if payload is None:
         raise JournalError("The start of the journal of corrections is damaged.")
-    payload, sound = first
     key = json.loads(payload)
     changes = []
     for payload, stop in records:
-        changes.append(_change(payload))
-        sound = stop
+        if payload is not None:
+            changes.append(_change(payload))
+            sound = stop
     return JournalContent(ImageKey(key["path"], key["content"]), tuple(changes), sound)
 
 
@@ -109,15 +110,15 @@ def _framed(payload: bytes) -> bytes:
     return _FRAME.pack(len(payload), zlib.crc32(payload)) + payload
 
 
-def _records(raw: bytes, start: int) -> Iterator[tuple[bytes, int]]:
-    """The unpacked payload of each sound record, and where it stops."""
+def _records(raw: bytes, start: int) -> Iterator[tuple[bytes | None, int]]:
+    """The unpacked payload of each whole record, None of a damaged one, and where it stops."""
     while start + _FRAME.size <= len(raw):
         length, checksum = _FRAME.unpack_from(raw, start)
         stop = start + _FRAME.size + length
         payload = raw[start + _FRAME.size : stop]
-        if length == 0 or len(payload) < length or zlib.crc32(payload) != checksum:
+        if length == 0 or len(payload) < length:
             return
-        yield zlib.decompress(payload), stop
+        yield zlib.decompress(payload) if zlib.crc32(payload) == checksum else None, stop
         start = stop
 
 

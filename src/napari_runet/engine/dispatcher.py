@@ -216,18 +216,13 @@ class Dispatcher:
                 self._process.send(answer)
 
     def _send(self, request: Request) -> None:
-        if not self._start_or_tell():
-            return
-        with self._lock:
+        with self._lock:  # so that no worker ends between its start and the request
             entry = self._open.get(request.id)
-            if entry is None or self._process is None:
-                # Cancelled while it was being written, or lost with a worker that has ended since.
+            if entry is None:  # cancelled while it was being written, or lost with a worker that has ended since
                 self._remove_files(request.id, ALL_FILES)
-                if entry is not None:
-                    entry.request = request  # the restart that is under way sends it
-                return
-            entry.request = request
-            self._process.send(request)
+            elif self._start_or_tell() and self._process is not None:
+                entry.request = request
+                self._process.send(request)
 
     # The worker: on the sending thread and the reading one.
 

@@ -92,7 +92,7 @@ def segment_file(
         planes=masks.planes,
         pixels=masks.planes * image.plane_shape[0] * image.plane_shape[1],
         foreground=masks.foreground,
-        classes=tuple(info.name for info in model.card.classes[1:]),
+        classes=model.card.class_names[1:],
         seconds=time.perf_counter() - started,
         read_as=image.axes.order,
         asked=asked,

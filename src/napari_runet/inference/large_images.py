@@ -99,7 +99,7 @@ def segment_large(
         planes=planes,
         pixels=planes * height * width,
         foreground=tuple(int(count) for count in counts[1:]),
-        classes=tuple(info.name for info in model.card.classes[1:]),
+        classes=model.card.class_names[1:],
         seconds=time.perf_counter() - started,
         read_as=large.image.axes.order,
         asked=large.asked,

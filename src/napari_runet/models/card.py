@@ -136,6 +136,11 @@ class ModelCard(BaseModel):
         if len(self.classes) != self.network.classes:
             raise ValueError(f"the card names {len(self.classes)} classes, its network has {self.network.classes}")
 
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """What the classes are called, the background first."""
+        return tuple(info.name for info in self.classes)
+
 
 NOT_TRAINED_FOR_IT = (
     "{title} was not trained to go on from a mask that somebody corrected; it does so, and may drift away from it."

@@ -105,7 +105,8 @@ class CorrectedImages:
         for ours in self._images.values():
             for plane in ours.planes.values():
                 plane.compare()
-            ours.keeper.close()
+            if not ours.keeper.close():
+                ours.keeper.flush()  # where the journal is still being looked for, it is waited for
 
     def flush(self) -> bool:
         """Wait until all is on disk; False when it is not."""

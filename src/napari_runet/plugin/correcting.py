@@ -124,7 +124,7 @@ class Correcting:
         layer.visible = True
         self._viewer.layers.selection.active = layer
         layer.mode = "paint"
-        self._session.correction_notice = Notice()
+        self._session.correction_notice = self._notice_on(plane)
         self.look()
         return plane
 
@@ -134,7 +134,7 @@ class Correcting:
         if image is None:
             return False
         ours = self.images.of(image)
-        problems, opened, squares = [], None, 0
+        problems, notices, opened, squares = [], [], None, 0
         for key in [*ours.found, *ours.earlier]:
             try:
                 squares += is_square(key, self._choices.source(image))
@@ -147,14 +147,14 @@ class Correcting:
             plane = self._plane(image, source, ours.take_earlier(key) if key in ours.earlier else None)
             if plane is not None:
                 opened = self._open(plane)
+                notices.append(self._notice_on(plane).text)
         if opened is not None:
             self._viewer.layers.selection.active = opened
             opened.mode = "paint"
             self._hide_masks(self._session.results)
         if problems or opened is not None:
-            self._session.correction_notice = Notice(
-                " ".join(dict.fromkeys(problems)), "warning" if problems else "info"
-            )
+            text = " ".join(dict.fromkeys([*problems, *filter(None, notices)]))
+            self._session.correction_notice = Notice(text, "warning" if text else "info")
         self.look()
         return opened is not None
 
@@ -185,8 +185,11 @@ class Correcting:
         plane = self._session.correction
         if plane is None:
             return 0
-        prediction, plane.based_on = self.predictions.labels(plane)
-        changed = plane.take_prediction(prediction)
+        prediction, run = self.predictions.labels(plane)
+        changed = 0
+        if run:
+            plane.based_on = run
+            changed = plane.take_prediction(prediction)
         self._hide_masks(self._session.results)
         if plane.layer is not None:
             plane.layer.visible = True
@@ -266,7 +269,8 @@ class Correcting:
         if plane is not None and known is not None:
             plane.take_known(known)
         if plane is None:
-            card = self.predictions.card(image)
+            kept = known or ours.found.get(key)
+            card = self.predictions.card(image, kept.classes if kept is not None else ())
             if card is None:
                 self._session.correction_notice = Notice("There is no model whose classes could be painted.", "error")
                 return None
@@ -285,6 +289,17 @@ class Correcting:
         prediction, plane.based_on = self.predictions.labels(plane)
         return plane.open(prediction)
 
+    def _notice_on(self, plane: PlaneCorrection) -> Notice:
+        """What is to be said of a layer that is opened: whether the chosen model can learn from it."""
+        model, theirs = self._session.model, plane.known.classes
+        if model is None or not plane.known.flags.any() or theirs in ((), model.card.class_names):
+            return Notice()
+        return Notice(
+            f"What was painted here is {', '.join(theirs[1:])}, and {model.card.title} finds "
+            f"{_foreground(model.card)}: it learns nothing from this layer. To go on, choose a model of those classes.",
+            "warning",
+        )
+
     def _hide_masks(self, results: "ResultLayers | None") -> None:
         """Hide what lies below the correction layer, so that what is erased is seen to go."""
         image = self._session.image
@@ -295,4 +310,4 @@ class Correcting:
 
 def _foreground(card: "ModelCard") -> str:
     """The classes that are painted, for people."""
-    return ", ".join(info.name for info in card.classes[1:])
+    return ", ".join(card.class_names[1:])

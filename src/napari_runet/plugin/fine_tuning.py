@@ -94,7 +94,7 @@ class FineTuning:
         self.deciding.begin(self._shown(samples), model, lock)
         earlier_but = self._correcting.images.open_keys() if session.learn_from_earlier else None
         self._request = self._engine.fine_tune(
-            reader(samples, tuple(info.name for info in model.card.classes), earlier_but),
+            reader(samples, model.card.class_names, earlier_but),
             folder=model.folder,
             output=self._output,
             settings=session.tuning_settings.model_copy(update={"name": title}),

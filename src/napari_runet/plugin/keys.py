@@ -23,7 +23,7 @@ def key_settings() -> Any:
 def brushes_and_keys(card: "ModelCard") -> str:
     """What a person needs for painting a model's classes: the brush's values, and the keys as they are set."""
     settings = key_settings()
-    names = [info.name for info in card.classes[1:]]
+    names = card.class_names[1:]
     numbered = [f"{number} {name}" for number, name in enumerate(names, start=1)]
     does = {"paint": "paints", "erase": "erases", "review": "says that all in view is right"}
     keys = [f"{key} {what}" for name, what in does.items() if (key := str(getattr(settings, name)).strip())]

@@ -101,7 +101,7 @@ class Making:
             self._session.notice = Notice(f"The model in {self._folder} cannot be found again.", "error")
             return
         self._choices.choose_model(made)
-        names = ", ".join(info.name for info in made.card.classes[1:])
+        names = ", ".join(made.card.class_names[1:])
         self._session.notice = Notice(
             f"{made.card.title} is made. Press Correct and paint some {names}, say where all is right, and fine-tune."
         )

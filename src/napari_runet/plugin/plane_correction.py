@@ -83,7 +83,8 @@ class PlaneCorrection:
         self.source = source
         self.card = card
         self.known = known or CorrectionSet(source.input.plane_shape, plane_index(source))
-        self.known.classes = tuple(info.name for info in card.classes)
+        if not self.known.flags.any() or not self.known.classes:  # else they stay what they were painted as
+            self.known.classes = card.class_names
         self.keep = keep
         self.on_change = on_change
         self.owner = owner

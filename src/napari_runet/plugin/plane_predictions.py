@@ -9,6 +9,8 @@ from napari_runet.plugin.plane_correction import plane_index
 from napari_runet.plugin.squares import known_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy.typing as npt
     from napari.components import ViewerModel
     from napari.layers import Image
@@ -21,11 +23,11 @@ if TYPE_CHECKING:
 
 
 def newest_result(viewer: "ViewerModel", shown: "ResultLayers | None", plane: "PlaneCorrection") -> "Result | None":
-    """The newest prediction of a plane; `shown` is looked at first."""
+    """The newest prediction of a plane, of the classes that are painted there; `shown` is looked at first."""
     for results in (shown, results_of(viewer, plane.image)):
         if results is None or results.image is not plane.image or not len(results.result):
             continue
-        if plane_index(results.result.source) == plane.known.index:
+        if plane_index(results.result.source) == plane.known.index and _alike(results.result.card, plane.card):
             return results.result
     return None
 
@@ -49,25 +51,29 @@ class Predictions:
     def labels(self, plane: "PlaneCorrection") -> "tuple[npt.NDArray[np.uint8], str]":
         """(Y, X) the last iteration of the newest prediction of a plane, else all 0, and the run's id, else empty."""
         if plane.source.corner is not None:
-            known = known_of(self._viewer, plane.image, plane.source)
-            if known is not None and (known[2] is None or self.same_classes(known[2])):
-                return known[0](), known[1]
-            return np.zeros(plane.known.shape, np.uint8), ""
+            known = self._known_of(plane)
+            return (known[0](), known[1]) if known is not None else (np.zeros(plane.known.shape, np.uint8), "")
         result = self.newest(plane)
-        if result is None or not self.same_classes(result.card):
+        if result is None:
             return np.zeros(plane.known.shape, np.uint8), ""
         return result.whole_plane(len(result)), result.run_id
 
     def has_newer(self, plane: "PlaneCorrection") -> bool:
         """Whether there is a prediction that the untouched pixels of a plane do not come from."""
         if plane.source.corner is not None:
-            known = known_of(self._viewer, plane.image, plane.source)
+            known = self._known_of(plane)
             return known is not None and known[1] != plane.based_on
         result = self.newest(plane)
         return result is not None and result.state != "running" and result.run_id != plane.based_on
 
-    def card(self, image: "Image") -> "ModelCard | None":
-        """The model whose classes are painted on an image: that of its masks, where the chosen one has the same."""
+    def card(self, image: "Image", classes: tuple[str, ...] = ()) -> "ModelCard | None":
+        """The model whose classes are painted on an image: that of its masks, where the chosen one has the same.
+
+        Where something was painted already, one of these `classes`, if there is one.
+        """
+        for model in self._session.models if classes else ():
+            if model.card.class_names == classes:
+                return model.card
         results = results_of(self._viewer, image)
         if results is not None and self.same_classes(results.result.card):
             return results.result.card
@@ -76,4 +82,16 @@ class Predictions:
     def same_classes(self, card: "ModelCard") -> bool:
         """Whether masks of a model tell the same apart as the chosen one's."""
         model = self._session.model
-        return model is None or [info.name for info in model.card.classes] == [info.name for info in card.classes]
+        return model is None or _alike(model.card, card)
+
+    def _known_of(self, plane: "PlaneCorrection") -> "tuple[Callable[[], npt.NDArray[np.uint8]], str] | None":
+        """What is known of a square, of the classes that are painted there; see `known_of`."""
+        known = known_of(self._viewer, plane.image, plane.source)
+        if known is None or (known[2] is not None and not _alike(known[2], plane.card)):
+            return None
+        return known[0], known[1]
+
+
+def _alike(one: "ModelCard", other: "ModelCard") -> bool:
+    """Whether two models tell the same classes apart."""
+    return one.class_names == other.class_names

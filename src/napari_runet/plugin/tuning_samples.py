@@ -37,7 +37,6 @@ def usable(images: "CorrectedImages", card: "ModelCard") -> tuple[list[Corrected
     Those that were kept from earlier and not restored are among them, unless they were of other classes.
     """
     usable, reasons = [], []
-    names = tuple(info.name for info in card.classes)
     for plane in images.corrected_planes():
         sample = CorrectedSource(plane.image, plane.source, plane.known.correction.labels)
         reason = why_not(plane.source, card) or _other_classes(plane, card) or _odd_label(sample, card)
@@ -46,13 +45,13 @@ def usable(images: "CorrectedImages", card: "ModelCard") -> tuple[list[Corrected
         else:
             usable.append(sample)
     for image, source, known in images.kept_planes():
-        if known.classes == names and not why_not(source, card):
+        if known.classes == card.class_names and not why_not(source, card):
             usable.append(CorrectedSource(image, source, known.correction.labels))
     return usable, reasons
 
 
 def _other_classes(plane: "PlaneCorrection", card: "ModelCard") -> str:
-    theirs, ours = plane.known.classes, tuple(info.name for info in card.classes)
+    theirs, ours = plane.known.classes, card.class_names
     if not theirs or theirs == ours:
         return ""
     return (

@@ -89,7 +89,7 @@ def evaluate(
             )
         )
         report(done)
-    classes = tuple(info.name for info in model.card.classes)
+    classes = model.card.class_names
     return Evaluation(model.card.id, model.card.sha256, classes, tuple(names), tuple(images))
 
 
