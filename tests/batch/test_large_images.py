@@ -19,7 +19,7 @@ from napari_runet.batch.output import PRIVATE_FOLDER
 from napari_runet.batch.record_file import RecordFile
 from napari_runet.batch.thumbnails import thumbnail_path
 from napari_runet.images.image_input import ImageInput
-from napari_runet.inference import blocks, large_image
+from napari_runet.inference import blocks, large_image, large_images
 from napari_runet.inference.segmenter import iterate
 from napari_runet.inference.viewing import plane_intensities
 from napari_runet.io.images import FileError
@@ -187,6 +187,22 @@ def test_after_kill_9_finished_blocks_are_kept_and_the_labels_are_those_of_an_un
     run(image, model, tmp_path / "whole")
     made, whole = (files_in(folder / "large.ome.zarr") for folder in (out, tmp_path / "whole"))
     assert made == whole and len(made) > BLOCKS
+
+
+@pytest.mark.parametrize("file_format", ["ome-zarr", "ome-tif"])
+def test_a_run_that_is_ended_while_its_labels_are_digested_loses_no_block(
+    model, image, out, done, monkeypatch, file_format
+):
+    def ended(path):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(large_images, "digest_of", ended)
+        run(image, model, out, file_format=file_format)
+    assert len(done) == BLOCKS
+    assert counts(run(image, model, out, file_format=file_format)) == (1, 0, 0)
+    assert counts(run(image, model, out, file_format=file_format)) == (0, 1, 0)
+    assert len(done) == BLOCKS
 
 
 def test_blocks_of_another_content_or_model_are_not_gone_on_with(model, image, out, done, monkeypatch):

@@ -66,7 +66,7 @@ def segment_file(
     before = _state_of(job.image)
     digest = _digest(job.image)
     if job.known is not None and job.is_finished(digest):
-        changed = any(digest_of(folder / name) != digest for name, digest in job.known.files.items())
+        changed = any(digest_of(folder / name) != written for name, written in job.known.files.items())
         return Outcome(record=job.known, skipped=True, corrected=changed)
     paths = job.files
     if not job.overwrite:

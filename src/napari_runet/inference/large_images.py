@@ -64,7 +64,7 @@ def segment_large(
     before, content = large.source.state(large.level), large.source.content(large.level)
     folder, [target] = job.output.folder, job.files
     if job.known is not None and job.is_finished(content):
-        changed = any(digest_of(folder / name) != digest for name, digest in job.known.files.items())
+        changed = any(digest_of(folder / name) != written for name, written in job.known.files.items())
         return Outcome(record=job.known, skipped=True, corrected=changed)
     if not job.overwrite:
         check_replacing([target], job.written, job.unfinished, folder)
@@ -80,9 +80,12 @@ def segment_large(
         _write_thumbnail(job, large, labels, work.described, model.card)
         mark_begun(folder, job.name, [name])
         target.parent.mkdir(parents=True, exist_ok=True)
+        # digested before the work is given away, for that takes long: a run that is ended meanwhile loses no block
         if job.output.format == OME_TIFF:
             write_ome_tiff(target, labels, work.described)
+            digest = digest_of(target)
         else:
+            digest = digest_of(labels.folder)
             labels.publish(job.output.zarr_store(job.found), model.card.id)
         work.remove()
     except OSError as error:
@@ -95,7 +98,7 @@ def segment_large(
         image=str(job.image),
         image_sha256=content,
         how=job.how,
-        files={name: digest_of(target)},
+        files={name: digest},
         planes=planes,
         pixels=planes * height * width,
         foreground=tuple(int(count) for count in counts[1:]),

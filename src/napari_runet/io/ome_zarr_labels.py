@@ -88,11 +88,11 @@ class GrowingLabels:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._open: dict[int, Any] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return GrowingLabels, (self._folder,)
+        return GrowingLabels, (self.folder,)
 
     @classmethod
     def create(cls, folder: Path, image: LabelImage) -> "GrowingLabels":
@@ -132,7 +132,7 @@ class GrowingLabels:
         try:
             return np.asarray(self._level(level)[(*index, *_box(y, x, shape))])
         except DECODING_ERRORS as error:
-            raise FileError(f"The labels in {self._folder} cannot be read: {error}") from error
+            raise FileError(f"The labels in {self.folder} cannot be read: {error}") from error
 
     def level_shape(self, level: int) -> tuple[int, ...]:
         """The shape of a level."""
@@ -148,7 +148,7 @@ class GrowingLabels:
         """
         import zarr
 
-        group = zarr.open_group(self._folder, mode="r+")
+        group = zarr.open_group(self.folder, mode="r+")
         for number in range(1, len(image.levels)):
             target = _create_level(group, image, number)
             *stack, rows, columns = _nearest(image.levels[number], image.levels[number - 1])
@@ -183,13 +183,13 @@ class GrowingLabels:
         """
         import zarr
 
-        version: Literal["0.4", "0.5"] = "0.4" if (self._folder / ".zgroup").is_file() else "0.5"
+        version: Literal["0.4", "0.5"] = "0.4" if (self.folder / ".zgroup").is_file() else "0.5"
         root = zarr.open_group(store, mode="a", zarr_format=_format(version))
         labels = root.require_group("labels")
         target, arriving, old = (store / "labels" / part for part in (name, f".{name}.partial", f".{name}.old"))
         for left in (arriving, old):
             shutil.rmtree(left, ignore_errors=True)
-        shutil.move(self._folder, arriving)  # across disks, that is a copy
+        shutil.move(self.folder, arriving)  # across disks, that is a copy
         if target.exists():
             os.rename(target, old)
         os.rename(arriving, target)
@@ -206,7 +206,7 @@ class GrowingLabels:
         import zarr
 
         if number not in self._open:
-            self._open[number] = zarr.open_array(self._folder / str(number), mode="r+")
+            self._open[number] = zarr.open_array(self.folder / str(number), mode="r+")
         return self._open[number]
 
 
