@@ -3,12 +3,21 @@
 from typing import Any
 
 import pytest
-from qtpy.QtCore import QEvent, QObject
-from qtpy.QtWidgets import QLabel, QListWidget, QProgressBar, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtWidgets import (
+    QDockWidget,
+    QLabel,
+    QListView,
+    QListWidget,
+    QMainWindow,
+    QProgressBar,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_runet.plugin.segment_section import SegmentSection
 from napari_runet.plugin.session import Activity, Session
-from napari_runet.plugin.widgets import Column, column, lay_out_now
+from napari_runet.plugin.widgets import LAYER_LIST, Column, column, lay_out_now
 
 
 class Seen(QObject):
@@ -27,14 +36,19 @@ class Seen(QObject):
 
 @pytest.fixture
 def window(qtbot: Any) -> QWidget:
-    """A window with a column that holds a label."""
+    """A window like napari's: a list of layers, and a column that holds a label."""
     content = QWidget()
     content.setLayout(column())
     content.layout().addWidget(QLabel("one line"))
-    window = QWidget()
-    layout = QVBoxLayout(window)
+    window = QMainWindow()
+    outer = QWidget()
+    layout = QVBoxLayout(outer)
     layout.addWidget(Column(content))
-    layout.addWidget(QListWidget())
+    window.setCentralWidget(outer)
+    dock = QDockWidget(window)
+    dock.setObjectName(LAYER_LIST)
+    dock.setWidget(QListWidget())
+    window.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, dock)
     qtbot.addWidget(window)
     window.show()
     qtbot.waitExposed(window)
@@ -44,7 +58,7 @@ def window(qtbot: Any) -> QWidget:
 
 def test_a_sentence_does_not_have_the_window_laid_out_and_a_width_does(window: QWidget, qtbot: Any) -> None:
     (label,) = window.findChildren(QLabel)
-    asked = Seen(QEvent.Type.LayoutRequest, window)
+    asked = Seen(QEvent.Type.LayoutRequest, window.centralWidget())
     label.setText("one line\nanother\nand a third")
     qtbot.wait(50)
     assert asked.count == 0 and label.height() >= label.sizeHint().height()
@@ -62,6 +76,12 @@ def test_all_is_laid_out_before_the_next_frame(window: QWidget) -> None:
     assert label.height() >= label.sizeHint().height()
     lay_out_now(window)
     assert later.count == 0
+
+
+def test_napari_names_its_list_of_layers_so(make_napari_viewer: Any) -> None:
+    window = make_napari_viewer().window._qt_window
+    dock = window.findChild(QDockWidget, LAYER_LIST, Qt.FindChildOption.FindDirectChildrenOnly)
+    assert dock is not None and len(dock.findChildren(QListView)) == 1
 
 
 def test_the_bar_does_not_draw_itself_at_once(qtbot: Any) -> None:

@@ -8,6 +8,7 @@ from qtpy.QtCore import QCoreApplication, QEvent, QObject, QPoint, QPointF, QSiz
 from qtpy.QtGui import QColor, QIcon, QPainter, QPixmap, QPolygonF
 from qtpy.QtWidgets import (
     QComboBox,
+    QDockWidget,
     QFrame,
     QLabel,
     QListView,
@@ -28,6 +29,8 @@ SPACING = 6
 _ICON_SIZE = 16
 _MINIMUM_WIDTH = 340
 _FAINT = 70
+LAYER_LIST = "layer list"
+"""What napari calls the dock widget with its list of layers."""
 _DEPTH = 8
 """Widgets between a label of the panel and napari's window, at most."""
 Shape = tuple[tuple[float, float], ...]
@@ -117,14 +120,15 @@ def say(label: QLabel, text: str) -> None:
 
 
 def lay_out_now(window: QWidget) -> None:
-    """Lay out what has changed in a window, before its next frame.
+    """Lay out what has changed in napari's window, before its next frame.
 
     Qt hands a change up one widget at a time and lays lists out when nothing else is to be done, often with a frame
     in between, and each frame draws all of napari.
     """
-    for view in window.findChildren(QListView):
-        if view.isVisible():
-            view.indexAt(QPoint())  # what it answers depends on the layout, so this is done first
+    direct = Qt.FindChildOption.FindDirectChildrenOnly  # looking through all of napari takes milliseconds
+    layers = window.findChild(QDockWidget, LAYER_LIST, direct)
+    for view in layers.findChildren(QListView) if layers is not None else ():
+        view.indexAt(QPoint())  # what it answers depends on the layout, so this is done first
     for _ in range(_DEPTH):
         QCoreApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest.value)
 
