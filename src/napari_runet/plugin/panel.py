@@ -1,5 +1,6 @@
 """The panel: composes the sections, and connects them with the viewer and the engine."""
 
+import atexit
 from typing import TYPE_CHECKING
 from weakref import WeakMethod
 
@@ -102,8 +103,19 @@ class Panel(QWidget):
         self.choices.list_models()
         self.choices.follow()
         self._take_theme()
-        ends, leave = self._ends(), WeakMethod(self._unfollow_viewer)
-        self.destroyed.connect(lambda: _end(leave(), *ends))
+        ends, leave = list(self._ends()), WeakMethod(self._unfollow_viewer)
+
+        def end_with_python() -> None:
+            # later, while Qt is taken down, timers may be gone before the panel is
+            _end(*ends)
+            ends.clear()
+
+        def end_with_panel() -> None:
+            atexit.unregister(end_with_python)
+            _end(leave(), *ends)
+
+        self._end_with_python = atexit.register(end_with_python)
+        self.destroyed.connect(end_with_panel)
 
     # What people, and programs, do
 
@@ -277,6 +289,7 @@ class Panel(QWidget):
             self._unfollow_viewer()
             self.segmentation.abandon()
             self.fine_tuning.abandon()
+            atexit.unregister(self._end_with_python)
             _end(*self._ends())
         return bool(super().event(event))
 
