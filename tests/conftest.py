@@ -1,6 +1,7 @@
 """Fixtures for all tests."""
 
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -58,6 +59,15 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
         title = name.capitalize()
         card = ModelCard(id=name, title=title, sentence="For tests.", network=network, classes=tuple(classes))
         save_network(home / "models" / name, card, build(network))
+    return home
+
+
+@pytest.fixture
+def own_home(tiny_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user's data folder of one test alone, with the tiny models in it."""
+    home = tmp_path / "home"
+    shutil.copytree(tiny_models / "models", home / "models")
+    monkeypatch.setenv("NAPARI_RUNET_HOME", str(home))
     return home
 
 

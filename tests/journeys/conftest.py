@@ -9,8 +9,6 @@ import pytest
 from _canvas import choose, window
 from qtpy.QtTest import QTest
 
-from napari_runet.models.store import HOME_VARIABLE
-
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
@@ -21,18 +19,8 @@ def pictures(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def opened(
-    default_keys: None,
-    make_napari_viewer: Callable[..., Any],
-    tiny_models: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> tuple[Any, Any]:
+def opened(default_keys: None, make_napari_viewer: Callable[..., Any], own_home: Path) -> tuple[Any, Any]:
     """A viewer of 1280 x 720 with the panel, the small model for tests chosen, and a data folder of its own."""
-    home = tmp_path / "home"
-    home.mkdir()
-    (home / "models").symlink_to(tiny_models / "models")
-    monkeypatch.setenv(HOME_VARIABLE, str(home))
     viewer = make_napari_viewer(show=True)
     window(viewer).resize(1280, 720)
     _, panel = viewer.window.add_plugin_dock_widget("napari-runet", "Recurrent U-Net")

@@ -1,7 +1,6 @@
 """From a first mask to a better model and back, by mouse, with real workers and a tiny model."""
 
 import os
-import shutil
 import signal
 import sys
 from pathlib import Path
@@ -12,7 +11,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QMessageBox
 
-from napari_runet.models.store import HOME_VARIABLE, ModelStore
+from napari_runet.models.store import ModelStore
 from napari_runet.plugin.panel import Panel
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "plugin"))
@@ -20,14 +19,6 @@ from correcting_helpers import dock, paint, press
 
 PATIENCE = 240_000
 """Milliseconds; torch is imported by two workers, perhaps on a busy machine."""
-
-
-@pytest.fixture
-def own_home(tiny_models, tmp_path, monkeypatch):
-    home = tmp_path / "home"
-    shutil.copytree(tiny_models / "models" / "tiny", home / "models" / "tiny")
-    monkeypatch.setenv(HOME_VARIABLE, str(home))
-    return home
 
 
 @pytest.fixture
@@ -43,18 +34,12 @@ def until_idle(qtbot, panel: Panel):
     assert panel.session.notice.kind != "error", panel.session.notice.text
 
 
-def open_and_segment(viewer, qtbot, picture) -> Panel:
-    image = viewer.add_image(picture, name="line", rgb=True)
-    panel = dock(viewer, show=True)
-    viewer.window._qt_window.resize(1280, 720)
-    tiny = next(model for model in panel.session.models if model.card.id == "tiny")
-    panel.choices.choose_model(tiny)
-    viewer.layers.selection.active = image
+def segment(viewer, panel: Panel, qtbot, picture):
+    viewer.layers.selection.active = viewer.add_image(picture, name="line", rgb=True)
     qtbot.wait(300)
     press(panel.segment_section.segment)
     until_idle(qtbot, panel)
     assert len(panel.session.results.result) == 3
-    return panel
 
 
 def correct_by_mouse(viewer, qtbot, panel):
@@ -78,14 +63,10 @@ def scroll_to(panel: Panel, widget):
 
 
 @pytest.fixture
-def running(make_napari_viewer, qtbot, own_home, picture):
-    viewer = make_napari_viewer(show=True)
-    panel = open_and_segment(viewer, qtbot, picture)
-    layer, known = correct_by_mouse(viewer, qtbot, panel)
-    yield viewer, panel, layer, known
-    for engine in (panel.engine, panel.tuning_engine):
-        engine.close()
-    panel.correcting.close()
+def running(opened, qtbot, picture):
+    viewer, panel = opened
+    segment(viewer, panel, qtbot, picture)
+    return viewer, panel, *correct_by_mouse(viewer, qtbot, panel)
 
 
 def few_steps(panel: Panel, steps: int, **more):
@@ -191,10 +172,8 @@ def test_stopping_twice_keeps_nothing(running, qtbot, own_home):
     assert not list((own_home / "candidates").glob("*"))
 
 
-def test_restore_in_a_new_viewer_by_a_click(make_napari_viewer, qtbot, own_home, picture):
-    viewer = make_napari_viewer(show=True)
-    panel = open_and_segment(viewer, qtbot, picture)
-    _, known = correct_by_mouse(viewer, qtbot, panel)
+def test_restore_in_a_new_viewer_by_a_click(running, make_napari_viewer, qtbot, picture):
+    viewer, panel, _, known = running
     panel.session.correction.compare()
     viewer.close()
     other = make_napari_viewer(show=True)
@@ -207,9 +186,6 @@ def test_restore_in_a_new_viewer_by_a_click(make_napari_viewer, qtbot, own_home,
     plane = again.session.correction
     assert np.array_equal(plane.known.labels, known.labels) and np.array_equal(plane.known.flags, known.flags)
     assert np.array_equal(plane.layer.data[known.flags != 0], known.labels[known.flags != 0])
-    again.correcting.close()
-    for engine in (panel.engine, panel.tuning_engine, again.engine, again.tuning_engine):
-        engine.close()
 
 
 def alive(pid: int) -> bool:

@@ -7,24 +7,18 @@ import numpy as np
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
-from napari_runet.models.store import HOME_VARIABLE
-
 sys.path.insert(0, str(Path(__file__).parent.parent / "plugin"))
-from correcting_helpers import dock, paint, press
+from correcting_helpers import paint, press
 
 PATIENCE = 240_000
 """Milliseconds; torch is imported by a worker, perhaps on a busy machine."""
 
 
-def test_a_stroke_refined_taken_and_undone(make_napari_viewer, qtbot, tiny_models, monkeypatch, default_keys):
-    monkeypatch.setenv(HOME_VARIABLE, str(tiny_models))
-    picture = np.random.default_rng(3).integers(0, 255, (140, 180, 3), np.uint8)
-    viewer = make_napari_viewer(show=True)
-    viewer.window._qt_window.resize(1280, 800)
-    image = viewer.add_image(picture, name="noise", rgb=True)
-    panel = dock(viewer, show=True)
+def test_a_stroke_refined_taken_and_undone(opened, qtbot):
+    viewer, panel = opened
     session = panel.session
-    panel.choices.choose_model(next(model for model in session.models if model.card.id == "tiny"))
+    picture = np.random.default_rng(3).integers(0, 255, (140, 180, 3), np.uint8)
+    image = viewer.add_image(picture, name="noise", rgb=True)
     viewer.layers.selection.active = image
     qtbot.wait(300)
     press(panel.segment_section.segment)
@@ -58,7 +52,3 @@ def test_a_stroke_refined_taken_and_undone(make_napari_viewer, qtbot, tiny_model
         QTest.keyClick(native, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
         qtbot.waitUntil(lambda: session.refined_pixels == offered, timeout=PATIENCE)
     np.testing.assert_array_equal(plane.layer.data, painted)
-    panel.places.close()
-    panel.correcting.close()
-    for engine in (panel.engine, panel.tuning_engine):
-        engine.close()

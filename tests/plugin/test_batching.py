@@ -11,7 +11,7 @@ from PIL import Image
 
 from napari_runet.batch.record_file import RecordFile
 from napari_runet.models.store import ModelStore
-from napari_runet.plugin.batch_state import BatchState
+from napari_runet.plugin.batch_state import BatchState, Row
 from napari_runet.plugin.batch_table import BatchTable
 from napari_runet.plugin.batching import Batching
 from napari_runet.plugin.session import Session
@@ -66,6 +66,13 @@ def test_obstacles_are_notices_and_write_nothing(batching, folder, qtbot):
             assert started and state.rows[0].state == "failed" and "cannot be read" in state.rows[0].error
             before = sorted(folder.parent.rglob("*"))
         assert sorted(folder.parent.rglob("*")) == before
+
+
+def test_a_mask_that_was_corrected_counts_as_ended():
+    rows = tuple(Row(Path("x"), "x", state) for state in ("skipped", "corrected", "failed", "running", "recorded"))
+    rows[3].share = 0.5
+    state = BatchState(rows=rows)
+    assert state.ended == 3 and state.share == 3.5 / 5
 
 
 def test_another_run_on_the_output_is_told(batching, folder, qtbot):

@@ -19,15 +19,6 @@ from napari_runet.plugin.asking import AskBeforeClosing
 
 
 @pytest.fixture
-def own_home(tiny_models, tmp_path, monkeypatch):
-    """A user's data folder of this test alone."""
-    home = tmp_path / "home"
-    shutil.copytree(tiny_models, home)
-    monkeypatch.setenv(HOME_VARIABLE, str(home))
-    return home
-
-
-@pytest.fixture
 def mask():
     mask = np.zeros((150, 200), np.uint8)
     mask[40:80, 50:120] = 1

@@ -1,24 +1,12 @@
 """Corrections to a folder and back, by clicks."""
 
-import shutil
-
 import numpy as np
-import pytest
 from correcting_helpers import PATIENCE, dock, predict, press
 from qtpy.QtWidgets import QFileDialog
 
 from napari_runet.corrections.correction import UNKNOWN, Correction
 from napari_runet.corrections.exchange import export_correction
-from napari_runet.models.store import HOME_VARIABLE
 from napari_runet.training.pairs import read_pairs
-
-
-@pytest.fixture
-def own_home(tiny_models, tmp_path, monkeypatch):
-    home = tmp_path / "home"
-    shutil.copytree(tiny_models, home)
-    monkeypatch.setenv(HOME_VARIABLE, str(home))
-    return home
 
 
 def opened(viewer, photograph, card):

@@ -1,7 +1,5 @@
 """A model of one's own, made and painted for by mouse, before there is any mask."""
 
-import shutil
-
 import numpy as np
 import pytest
 from correcting_helpers import PATIENCE, dock, paint, predict, press
@@ -10,15 +8,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QColorDialog
 
 from napari_runet.engine.messages import Failed
-from napari_runet.models.store import HOME_VARIABLE, ModelStore, read_card
-
-
-@pytest.fixture
-def own_home(tiny_models, tmp_path, monkeypatch):
-    home = tmp_path / "home"
-    shutil.copytree(tiny_models, home)
-    monkeypatch.setenv(HOME_VARIABLE, str(home))
-    return home
+from napari_runet.models.store import ModelStore, read_card
 
 
 @pytest.fixture

@@ -1,24 +1,12 @@
 """Masks and corrections of other classes than the chosen model's: never mixed with those that are painted."""
 
-import shutil
-
 import numpy as np
 import pytest
 from correcting_helpers import PATIENCE, choose_classes, dock, predict
 
 from napari_runet.corrections.correction import UNKNOWN
 from napari_runet.models.card import ClassInfo
-from napari_runet.models.store import HOME_VARIABLE
 from napari_runet.plugin.tuning_samples import usable
-
-
-@pytest.fixture
-def own_home(tiny_models, tmp_path, monkeypatch):
-    """A user's data folder of this test alone."""
-    home = tmp_path / "home"
-    shutil.copytree(tiny_models, home)
-    monkeypatch.setenv(HOME_VARIABLE, str(home))
-    return home
 
 
 @pytest.fixture

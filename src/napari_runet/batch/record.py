@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from napari_runet.batch.finding import FoundImage
-from napari_runet.batch.output import Output
+from napari_runet.batch.output import Output, digest_of
 from napari_runet.io.pulled_image import PulledImage
 from napari_runet.models.card import ModelCard
 from napari_runet.settings import Precision, SegmentationSettings
@@ -181,6 +181,14 @@ class Job(_Frozen):
             return False
         read_alike = not known.asked or self.axes in ("", known.read_as)
         return read_alike and known.is_whole(self.output.folder)
+
+    def finished(self, image_sha256: str) -> "Outcome | None":
+        """What became of it earlier, where it is done already and need not be done again."""
+        if self.known is None or not self.is_finished(image_sha256):
+            return None
+        folder, files = self.output.folder, self.known.files
+        changed = any(digest_of(folder / name) != written for name, written in files.items())
+        return Outcome(record=self.known, skipped=True, corrected=changed)
 
 
 class Outcome(_Frozen):

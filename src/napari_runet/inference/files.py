@@ -2,7 +2,6 @@
 
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,16 +12,13 @@ from napari_runet.batch.record_file import mark_begun
 from napari_runet.batch.thumbnails import thumbnail_path, write_thumbnail
 from napari_runet.images.image_input import ImageInput
 from napari_runet.inference.blocks import Runner, run_here
-from napari_runet.inference.large_images import segment_large
+from napari_runet.inference.large_images import Progress, segment_large
 from napari_runet.inference.segmenter import LoadedModel
 from napari_runet.inference.stacks import segment_stack
 from napari_runet.io.images import FileError
 from napari_runet.io.masks import why_not_written
 from napari_runet.io.opening import OpenedImage, open_image
 from napari_runet.io.pulled_image import Pull
-
-Progress = Callable[[float], None]
-"""Called now and then with the share of a job that is done, in [0, 1]; may raise to stop."""
 
 
 def _ignore(share: float) -> None:
@@ -65,9 +61,8 @@ def segment_file(
     folder = job.output.folder
     before = _state_of(job.image)
     digest = _digest(job.image)
-    if job.known is not None and job.is_finished(digest):
-        changed = any(digest_of(folder / name) != written for name, written in job.known.files.items())
-        return Outcome(record=job.known, skipped=True, corrected=changed)
+    if (finished := job.finished(digest)) is not None:
+        return finished
     paths = job.files
     if not job.overwrite:
         check_replacing(paths, job.written, job.unfinished, folder)

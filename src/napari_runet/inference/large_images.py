@@ -13,7 +13,7 @@ from napari_runet.batch.record_file import mark_begun
 from napari_runet.batch.thumbnails import SIDE, thumbnail_path, write_thumbnail
 from napari_runet.images.axes import Axes
 from napari_runet.images.image_input import ImageInput
-from napari_runet.inference.blocks import BlockTask, Runner, run_here
+from napari_runet.inference.blocks import BlockTask, Runner
 from napari_runet.inference.large_image import LargeImage, task_of
 from napari_runet.inference.segmenter import LoadedModel
 from napari_runet.io.images import FileError
@@ -24,19 +24,15 @@ from napari_runet.io.pulled_image import Pull
 from napari_runet.models.card import ModelCard
 
 Progress = Callable[[float], None]
-"""Called now and then with the share that is done, in [0, 1]; may raise to stop."""
-
-
-def _ignore(share: float) -> None:
-    pass
+"""Called now and then with the share of a job that is done, in [0, 1]; may raise to stop."""
 
 
 def segment_large(
     job: Job,
     model: LoadedModel,
-    progress: Progress = _ignore,
-    run: Runner = run_here,
-    pull: Pull | None = None,
+    progress: Progress,
+    run: Runner,
+    pull: Pull | None,
 ) -> Outcome:
     """Segment an image in blocks, unless it is finished; blocks that an earlier run finished are not done again.
 
@@ -63,9 +59,8 @@ def segment_large(
     large = LargeImage.open(job, model.card, pull)
     before, content = large.source.state(large.level), large.source.content(large.level)
     folder, [target] = job.output.folder, job.files
-    if job.known is not None and job.is_finished(content):
-        changed = any(digest_of(folder / name) != written for name, written in job.known.files.items())
-        return Outcome(record=job.known, skipped=True, corrected=changed)
+    if (finished := job.finished(content)) is not None:
+        return finished
     if not job.overwrite:
         check_replacing([target], job.written, job.unfinished, folder)
     name = name_below(target, folder)

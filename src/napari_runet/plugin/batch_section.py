@@ -81,8 +81,7 @@ class BatchSection(QWidget):
     def _tell(self) -> None:
         state = self.state
         running = state.stage in ("running", "stopping")
-        ended = sum(row.state in ("done", "skipped", "failed") for row in state.rows)
-        self.status.setText(f"{ended} of {len(state.rows)} images." if running else "")
+        self.status.setText(f"{state.ended} of {len(state.rows)} images." if running else "")
         self.status.setVisible(running)
 
 

@@ -17,6 +17,7 @@ BatchStage = Literal["idle", "listing", "running", "stopping"]
 RowState = Literal["waiting", "recorded", "running", "done", "skipped", "failed", "corrected"]
 
 FINISHED = ("recorded", "done", "skipped", "corrected")
+ENDED = ("done", "skipped", "corrected", "failed")
 
 
 @dataclass(slots=True, eq=False)
@@ -101,6 +102,17 @@ class BatchState:
     def finished(self) -> int:
         """How many images are finished, as far as that is known."""
         return sum(row.state in FINISHED for row in self.rows)
+
+    @property
+    def ended(self) -> int:
+        """Of how many images it is known in this run what became of them."""
+        return sum(row.state in ENDED for row in self.rows)
+
+    @property
+    def share(self) -> float:
+        """How much of a run is done, in [0, 1]."""
+        running = sum(row.share for row in self.rows if row.state == "running")
+        return (self.ended + running) / len(self.rows) if self.rows else 0.0
 
     @property
     def output_folder(self) -> Path:

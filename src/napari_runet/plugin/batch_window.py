@@ -156,7 +156,7 @@ class BatchWindow(QWidget):
         self.form.refresh(still)
         self.progress.setVisible(not still)
         self.progress.setRange(0, _STEPS)
-        self.progress.setValue(round(_STEPS * _share(state)))
+        self.progress.setValue(round(_STEPS * state.share))
         self.doing.setText(self._doing())
         self.notice.setText(NOTICE_MARKS[state.notice.kind] + state.notice.text if state.notice.text else "")
         self.notice.setVisible(bool(state.notice.text))
@@ -179,14 +179,7 @@ class BatchWindow(QWidget):
         if state.stage == "stopping":
             return "Stopping at the next tile; press again to stop at once."
         if state.stage == "running":
-            ended = sum(row.state in ("done", "skipped", "failed") for row in state.rows)
-            return f"{ended} of {total} images" + time_left(state.seconds_left)
+            return f"{state.ended} of {total} images" + time_left(state.seconds_left)
         if not total:
             return "Choose a folder of images." if not state.folder.strip() else ""
         return f"{total} images, {state.finished} of them finished." if state.finished else f"{total} images."
-
-
-def _share(state: "BatchState") -> float:
-    ended = {"done": 1.0, "skipped": 1.0, "failed": 1.0}
-    shares = [row.share if row.state == "running" else ended.get(row.state, 0.0) for row in state.rows]
-    return sum(shares) / len(shares) if shares else 0.0
