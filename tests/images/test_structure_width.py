@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from napari_runet.images.structure_width import structure_width
+from napari_runet.images.skeletons import middle_lines
+from napari_runet.images.structure_width import _to_background, structure_width
 
 Y, X = np.mgrid[:200, :300]
 
@@ -40,3 +41,11 @@ def test_what_has_no_width():
     speck = np.zeros((50, 50), bool)
     speck[10:14, 10:30] = True
     assert structure_width(speck) is None
+
+
+@pytest.mark.parametrize("spread", [0, 1, 2, 6, 12])
+def test_distances_are_those_of_the_transform(spread):
+    mask = ndimage.binary_dilation(np.random.default_rng(spread).random((90, 70)) < 0.02, iterations=spread + 1)
+    mask[:, :5], mask[40, 40] = True, False
+    lines = middle_lines(mask)
+    np.testing.assert_array_equal(_to_background(mask, lines), ndimage.distance_transform_edt(mask)[lines])
