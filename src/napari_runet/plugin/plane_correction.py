@@ -3,13 +3,12 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
-from qtpy.QtCore import QTimer
 
 from napari_runet.corrections.correction import REVIEWED, SQUARE, bounding_box
 from napari_runet.corrections.correction_set import CorrectionSet
-from napari_runet.plugin.correction_layers import Outline, new_layer, plane_of
+from napari_runet.plugin.correction_layers import Outline
 from napari_runet.plugin.layers import CORRECTION, label_colors
-from napari_runet.plugin.placing import place
+from napari_runet.plugin.painted_layer import PaintedLayer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,14 +18,12 @@ if TYPE_CHECKING:
     from napari.layers import Image, Labels
 
     from napari_runet.corrections.correction import Change
-    from napari_runet.corrections.history import Act
     from napari_runet.images.image_input import Region
     from napari_runet.models.card import ModelCard
     from napari_runet.plugin.reading import Source
 
     Plane = npt.NDArray[np.uint8]
 
-BRUSH_SIZE = 5
 SIDE = SQUARE
 
 
@@ -43,8 +40,7 @@ def plane_index(source: "Source") -> tuple[int, ...]:
 class PlaneCorrection:
     """An editable Labels layer, whose strokes are compared with what it held before.
 
-    napari's own events only say that something may have changed; a comparison, once the event loop is reached,
-    says what. Predictions never write to the layer, unless a person asks for it (`take_prediction`).
+    Predictions never write to the layer, unless a person asks for it (`take_prediction`).
 
     Parameters
     ----------
@@ -78,7 +74,6 @@ class PlaneCorrection:
         on_change: "Callable[[str], None]",
         owner: object = None,
     ) -> None:
-        self._viewer = viewer
         self.image = image
         self.source = source
         self.card = card
@@ -89,31 +84,29 @@ class PlaneCorrection:
         self.on_change = on_change
         self.owner = owner
         self.based_on = ""
-        self.layer: Labels | None = None
+        self._painted = PaintedLayer(viewer, image, source, self.compare)
         self._outline = Outline(viewer, image, source)
-        self._plane: Plane = np.zeros(self.known.shape, np.uint8)
-        self._before: Plane = self._plane.copy()
         self._taken: list[tuple[Plane, Plane]] = []
-        self._painted = False
-        self._undone = 0
-        self._soon = QTimer()
-        self._soon.setSingleShot(True)
-        self._soon.timeout.connect(self.compare)
 
     def __deepcopy__(self, memo: object) -> "PlaneCorrection":
         """A duplicated layer is not the one that is watched."""
         return self
 
     @property
+    def layer(self) -> "Labels | None":
+        """The layer that is painted on; None before it was opened."""
+        return self._painted.layer
+
+    @property
     def is_open(self) -> bool:
         """Whether its layer is in the viewer."""
-        return self.layer is not None and self.layer in self._viewer.layers
+        return self._painted.is_open
 
     @property
     def shown(self) -> "Plane":
         """(Y, X) the labels that the layer holds now; not to be written to."""
         self.compare()
-        return self._before
+        return self._painted.before
 
     @property
     def outline(self) -> "Labels | None":
@@ -122,46 +115,38 @@ class PlaneCorrection:
 
     def open(self, start: "Plane") -> "Labels":
         """Add the layer, as `start` with every known pixel as the person set it; or find it where it is."""
-        if self.layer is not None and self.layer in self._viewer.layers:
+        if self.layer is not None and self.is_open:
             return self.layer
-        self._plane = self.known.pin(start)
-        self._before = self._plane.copy()
         self._taken.clear()
-        self._undone = 0
-        self.layer = new_layer(self.image, self.source, self._plane, "correction", label_colors(self.card))
-        self.layer.metadata[CORRECTION] = self
-        self._viewer.add_layer(self.layer)
-        self.layer.bounding_box.visible = self.source.corner is not None  # where it ends is not where the image does
-        self.layer.brush_size = BRUSH_SIZE
-        self.layer.selected_label = 1
-        self.layer.events.paint.connect(self._on_paint)
-        self.layer.events.set_data.connect(self._look_soon)
+        layer = self._painted.open(self.known.pin(start), label_colors(self.card), {CORRECTION: self})
         self._draw_outline()
-        return self.layer
+        return layer
 
     # What people do
 
     def compare(self) -> None:
         """Take over what has changed in the layer since the last time."""
-        if self.layer is None or getattr(self.layer, "_block_history", False):
-            return  # in the middle of a stroke: its end is told
-        act = self._act()
-        different = self._read() != self._before
+        painted = self._painted
+        if painted.layer is None or painted.in_stroke:
+            return  # the end of a stroke is told
+        act, before = painted.act(), painted.before
+        different = painted.now() != before
         box = bounding_box(different)
         if box is None:
             return
-        now = self._read().copy()
+        now = painted.now().copy()
         if act in ("undo", "redo") and self._moves_a_prediction(now):
             different &= self.known.flags != 0
-            reached = np.where(different, now, self._before)
-            change = self.known.update_from_difference(self._before, reached, act)
+            reached = np.where(different, now, before)
+            change = self.known.update_from_difference(before, reached, act)
         else:
             try:
-                change = self.known.update_from_difference(self._before, now, act)
+                change = self.known.update_from_difference(before, now, act)
             except ValueError as error:
-                self._refuse(str(error))
+                painted.overwrite(before)
+                self.on_change(str(error))
                 return
-        self._before = now
+        painted.before = now
         if change is not None:
             self.keep(change)
         self.on_change(self._odd_label(now[box][different[box]]))
@@ -172,7 +157,7 @@ class PlaneCorrection:
         """Give pixels of the plane a class, or one each, as one stroke that a person made."""
         wanted = self.shown.copy()
         wanted[rows, columns] = label
-        self._write(wanted)
+        self._painted.write(wanted)
         self.compare()
 
     def review(self, region: "Region") -> None:
@@ -184,7 +169,7 @@ class PlaneCorrection:
             When it lies outside the plane.
         """
         self.compare()
-        self.keep(self.known.review(region, self._before))
+        self.keep(self.known.review(region, self._painted.before))
         self._draw_outline()
         self.on_change("")
 
@@ -201,21 +186,18 @@ class PlaneCorrection:
         self.compare()
         if self.layer is None:
             return 0
-        wanted = self.known.pin(prediction)
-        changed = int((wanted != self._before).sum())
+        wanted, before = self.known.pin(prediction), self._painted.before
+        changed = int((wanted != before).sum())
         if changed:
-            self._taken.append((self._before.copy(), wanted.copy()))
-            self._write(wanted)
-            self._before = self._read().copy()
-            self._undone = _length(self.layer, "_redo_history")
-            self._painted = False
+            self._taken.append((before, wanted))
+            self._painted.write(wanted)
+            self._painted.pass_over()
         self.on_change("")
         return changed
 
     def painted(self) -> "Plane":
         """(Y, X) what the layer shows now."""
-        self.compare()
-        return self._before.copy()
+        return self.shown.copy()
 
     def forget(self) -> None:
         """Make every pixel unknown again; the layer keeps what it shows."""
@@ -232,58 +214,20 @@ class PlaneCorrection:
         earlier.regions = regions
         self.known = earlier
         self.keep(self.known.snapshot())
-        self._read()[...] = self.known.pin(self._read())
-        self._before = self._read().copy()
-        if self.layer is not None:
-            self.layer.refresh()
+        self._painted.overwrite(self.known.pin(self._painted.now()))
         self._draw_outline()
         self.on_change("")
 
-    # How the layer is read and written
-
-    def _write(self, wanted: "Plane") -> None:
-        """Have the layer hold a plane, as one step for undo."""
-        if self.layer is not None:
-            data = place(self.image, self.source).lift(wanted)
-            where = np.nonzero(self.layer.data != data)
-            self.layer.data_setitem(where, data[where])
-
-    def _on_paint(self) -> None:
-        self._painted = True
-        self._look_soon()
-
-    def _look_soon(self) -> None:
-        self._soon.start(0)
-
-    def _act(self) -> "Act | None":
-        """Whether the layer's last change was a stroke, an undo or a redo, as far as napari tells."""
-        undone = _length(self.layer, "_redo_history")
-        painted, before = self._painted, self._undone
-        self._painted, self._undone = False, undone
-        if painted:
-            return "stroke"
-        return "undo" if undone > before else "redo" if undone < before else None
-
-    def _read(self) -> "Plane":
-        """The (Y, X) plane that the layer holds; of somebody else's array where the layer was given one."""
-        if self.layer is None or np.shares_memory(self.layer.data, self._plane):
-            return self._plane
-        plane = plane_of(self.layer, self.image, self.source)
-        return plane if plane.shape == self._before.shape else self._before
+    # How it is done
 
     def _moves_a_prediction(self, now: "Plane") -> bool:
         """Whether this undoes or redoes `take_prediction`, which is nothing that a person said about pixels."""
+        held = self._painted.before
         return any(
-            (np.array_equal(self._before, after) and np.array_equal(now, before))
-            or (np.array_equal(self._before, before) and np.array_equal(now, after))
+            (np.array_equal(held, after) and np.array_equal(now, before))
+            or (np.array_equal(held, before) and np.array_equal(now, after))
             for before, after in self._taken
         )
-
-    def _refuse(self, sentence: str) -> None:
-        self._read()[...] = self._before
-        if self.layer is not None:
-            self.layer.refresh()
-        self.on_change(sentence)
 
     def _odd_label(self, labels: "Plane") -> str:
         classes = self.card.classes
@@ -296,10 +240,6 @@ class PlaneCorrection:
     def _draw_outline(self) -> None:
         if self.layer is not None:
             self._outline.draw((self.known.flags & REVIEWED) != 0)
-
-
-def _length(layer: "Labels | None", name: str) -> int:
-    return len(getattr(layer, name, ()))
 
 
 def correction_of(layer: object) -> PlaneCorrection | None:
