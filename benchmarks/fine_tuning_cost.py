@@ -87,7 +87,7 @@ def event_loop(size: int, training_steps: int) -> None:
     known = labels != 255
     layer.data[known] = 1
     layer.refresh()
-    wait(panel.correcting.anything_corrected, 30)
+    wait(panel.correcting.images.anything_corrected, 30)
     settings = panel.session.tuning_settings
     panel.session.tuning_settings = settings.model_copy(update={"training_steps": training_steps, "device": "cpu"})
     with Ticks() as ticks:
