@@ -57,6 +57,16 @@ def test_what_means_something_else_is_open_gone_or_changed_is_left_out(tmp_path)
     assert earlier_corrections(VESSELS, folder=tmp_path / "nothing") == []
 
 
+def test_a_journal_that_another_program_takes_in_meanwhile_is_left_out(tmp_path):
+    for name in ("first", "second"):
+        corrected(tmp_path, tmp_path / f"{name}.tif", np.zeros((20, 30), np.uint8))
+    planes = kept_planes(tmp_path)
+    [other] = {"first", "second"} - {next(planes).name}
+    for journal in tmp_path.glob(f"{ImageKey(str(tmp_path / f'{other}.tif'), '').name}*.journal"):
+        journal.unlink()
+    assert list(planes) == []
+
+
 def test_squares_of_large_images_come_back_without_the_rest_of_it(tmp_path, monkeypatch):
     monkeypatch.setattr(image_key, "WHOLE_BYTES", 100)
     monkeypatch.setattr(replay, "SQUARE", 16)

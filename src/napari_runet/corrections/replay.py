@@ -1,6 +1,7 @@
 """Corrections of images that are not open, read back from their journals."""
 
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ from napari_runet.corrections.correction_set import CorrectionSet
 from napari_runet.corrections.image_key import ImageKey
 from napari_runet.corrections.journal import journal_folder
 from napari_runet.corrections.journal_file import SUFFIX, PlaneKey, planes_of
-from napari_runet.corrections.journal_format import JournalError, decode
+from napari_runet.corrections.journal_format import JournalContent, JournalError, decode
 from napari_runet.images.axes import Axes
 from napari_runet.images.image_input import ImageError, ImageInput, Region
 from napari_runet.images.normalisation import spaced_pixels
@@ -132,16 +133,24 @@ def kept_planes(folder: Path | None = None) -> Iterator[KeptPlane]:
     """
     by_image: dict[ImageKey, list[tuple[float, Path]]] = {}
     for path in (folder or journal_folder()).glob(f"*{SUFFIX}"):
-        try:
-            key, written = decode(path.read_bytes()).key, path.stat().st_mtime
-        except (JournalError, OSError):
-            continue
-        by_image.setdefault(key, []).append((written, path))
+        content = _content(path)
+        if content is not None:
+            with suppress(OSError):
+                by_image.setdefault(content.key, []).append((path.stat().st_mtime, path))
     for key, found in sorted(by_image.items(), key=lambda entry: -max(written for written, _ in entry[1])):
-        in_order = [path for _, path in sorted(found)]
-        changes = [change for path in in_order for change in decode(path.read_bytes()).changes]
+        # read again, for together they may be large; one that is gone by now was taken in by another program
+        contents = [_content(path) for _, path in sorted(found)]
+        changes = [change for content in contents if content is not None for change in content.changes]
         for plane in planes_of(changes).values():
             yield KeptPlane(key, plane, max(written for written, _ in found))
+
+
+def _content(path: Path) -> JournalContent | None:
+    """What a journal holds; None where it cannot be read."""
+    try:
+        return decode(path.read_bytes())
+    except (JournalError, OSError):
+        return None
 
 
 def earlier_corrections(
