@@ -94,4 +94,4 @@ def test_a_brush_or_a_second_press_ends_it(broken, qtbot):
     panel.bridging.toggle()
     assert panel.session.bridging and len(plane.layer.mouse_drag_callbacks) == callbacks
     panel.bridging.toggle()
-    assert not panel.session.bridging
+    assert not panel.session.bridging and plane.layer.mode == "paint"

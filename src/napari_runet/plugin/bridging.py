@@ -39,7 +39,10 @@ class Bridging:
     def toggle(self) -> None:
         """Have the next clicks on the correction layer bridge gaps, or go back to painting."""
         if self._session.bridging:
+            layer = self._layer
             self.stop()
+            if layer is not None:
+                layer.mode = "paint"
         else:
             self.start()
 
@@ -88,7 +91,9 @@ class Bridging:
             self._session.correction_notice = Notice(str(error), "error")
             return False
         plane.paint(found.rows, found.columns, label)
-        self._session.correction_notice = Notice(f"Joined by {len(found.rows)} pixels; undo takes them back.")
+        count = len(found.rows)
+        text = f"{count} pixels; undo takes them back." if count != 1 else "one pixel; undo takes it back."
+        self._session.correction_notice = Notice(f"Joined by {text}")
         return True
 
     # How it is done
