@@ -203,3 +203,12 @@ def test_without_masks_or_in_3d_it_says_what_to_do(panel, qtbot):
     panel.session.results = results
     panel._viewer.dims.ndisplay = 3
     assert not panel.places.next() and "2D" in panel.next_section.notice.text()
+
+
+def test_nothing_is_said_to_go_on_for_an_image_that_was_closed(panel, qtbot):
+    image = panel.session.image
+    panel.next_section.next.click()
+    assert "Looking for doubtful places" in panel.next_section.notice.text()
+    panel._viewer.layers.remove(image)
+    assert panel.session.image is None
+    qtbot.waitUntil(lambda: not panel.next_section.notice.text(), timeout=PATIENCE)

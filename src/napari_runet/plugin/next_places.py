@@ -154,6 +154,7 @@ class NextPlaces(QObject):
         if key != self._scored:
             self._queue = self._scored = None
             self._session.places_left = None
+            self._session.next_notice = Notice()  # of what was on show before
             if self._session.place is not None:  # a place of another mask, or of another plane
                 self._session.place = None
                 self.marker.hide()
@@ -165,6 +166,7 @@ class NextPlaces(QObject):
     def _on_scored(self, key: object, queue: "ReviewQueue") -> None:
         result = self._result()
         if result is None or key_of(result) != key:
+            self._session.next_notice = Notice()
             self._follow()  # another one is on show by now
             return
         self._queue, self._scored = queue, key
