@@ -190,6 +190,11 @@ def test_a_mask_of_other_classes_begins_no_correction_and_that_is_said(
         f"This layer is for {panel.session.model.card.title} ({mine})"
     )
     assert "the mask on show is of Roads (road); to correct that one, choose Roads as the model" in notice.text
+    panel.session.refine_notice = notice
+    other = viewer.add_image(photograph[::-1], name="other", rgb=True)
+    assert panel.session.image is other
+    assert not panel.session.correction_notice.text and not panel.session.refine_notice.text, "said of another image"
+    viewer.layers.selection.active = layer
     layer.paint((10, 10), 1)
     panel.session.correction.compare()
     assert panel.correcting.correct() is layer and panel.session.correction_notice.kind == "info", "it is not empty now"

@@ -176,6 +176,19 @@ def test_another_guess_is_drawn_and_taken(painting, qtbot):
     assert result.labels(3)[30, 30:55].all(), "the next stroke goes on from what was taken"
 
 
+def test_what_was_offered_after_an_earlier_run_is_not_offered_after_the_next(painting, qtbot, trained):
+    viewer, panel, plane, engine = painting
+    section, session = panel.refine_section, panel.session
+    image = session.image
+    stroke(viewer, qtbot, plane)
+    key(viewer, qtbot, Qt.Key.Key_R)
+    engine.answer()
+    assert section.take.isEnabled() and section.notice.text()
+    predict(panel, image, np.zeros((2, 120, 200)), trained)
+    panel.session.revision += 1
+    assert not section.take.isEnabled() and not section.notice.text()
+
+
 def test_never_over_what_a_person_set_and_only_around_the_new_stroke(painting, qtbot):
     viewer, panel, plane, engine = painting
     stroke(viewer, qtbot, plane)

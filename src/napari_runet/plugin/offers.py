@@ -59,6 +59,7 @@ class Offers:
         session.events.corrected.connect(self._look)
         session.events.correction.connect(self._look)
         session.events.shown.connect(self._on_shown)
+        session.events.revision.connect(self._on_revision)
 
     # What people do
 
@@ -173,6 +174,12 @@ class Offers:
             before, sentence = self._session.refined_pixels, self._draw(plane, result)
             if self._session.refined_pixels != before:
                 self._session.refine_notice = Notice(sentence)
+
+    def _on_revision(self) -> None:
+        """What was offered after a run is gone with it, once another run takes its place."""
+        if self._session.refined_pixels and self._on_show() is None:
+            self._session.refined_pixels = 0
+            self._session.refine_notice = Notice()
 
     def _on_shown(self, shown: int) -> None:
         """An iteration is stepped to: if it is a guess, it is the one that is looked at."""

@@ -227,6 +227,7 @@ class Panel(QWidget):
         events.results.connect(self.stepping.look)
         events.source.connect(self.stepping.look_at_plane)
         events.model.connect(self._warm_up)
+        events.image.connect(self._on_image)
         events.image.connect(self.correcting.look)
         for engine in (self.engine, self.tuning_engine):  # after all others who are told
             engine.told.connect(self._lay_out_now)
@@ -238,6 +239,10 @@ class Panel(QWidget):
 
     def _on_selected(self) -> None:
         self.choices.follow()
+
+    def _on_image(self) -> None:
+        """What was said of another image is not said of this one."""
+        self.session.correction_notice = self.session.refine_notice = Notice()
 
     def _on_dims(self) -> None:
         self.choices.look_again()
