@@ -145,7 +145,9 @@ def prepared(name: str, options: argparse.Namespace) -> Prepared:
     original = [] if scenario.untrained else pairs_of(scenario, options.split, scenario.start, options.images, False)
     if options.crop:
         pool, test, original = ([middle(pair, options.crop) for pair in part] for part in (pool, test, original))
-    settings = FineTuningSettings(seconds=options.seconds, training_steps=options.round_steps, device="cpu")
+    settings = FineTuningSettings(
+        seconds=options.seconds, training_steps=options.round_steps, strength=options.strength, device="cpu"
+    )
     best = dice(Network(reference, settings, "none").answer, test)
     return Prepared(pool, test, original, start, best, settings)
 
@@ -208,6 +210,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=60, help="time to train each round")
     parser.add_argument("--round-steps", type=int, help="training steps each round, instead of a time")
+    parser.add_argument("--strength", type=float, default=0.5, help="how far ours may move where nobody corrected it")
     parser.add_argument("--training-steps", type=int, help="of starting and reference models, instead of the recipe's")
     parser.add_argument("--images", type=int, default=8, help="at most this many images to correct, and to score on")
     parser.add_argument("--crop", type=int, default=0, help="use only the middle of each image, of this side")

@@ -35,6 +35,7 @@ def page(
     figures: dict[str, Any],
     drawn: list[dict[str, float]],
     sizes: dict[str, Any],
+    changed: dict[str, Any],
     test_time: dict[str, Any],
 ) -> Iterator[str]:
     """The lines of a model's page.
@@ -45,8 +46,8 @@ def page(
         As they are kept; the figures are those of `napari-runet evaluate --json`.
     drawn
         Dice on each drawn image, empty where no picture was made.
-    sizes
-        What benchmarks/pixel_size.py found, empty where it was not run.
+    sizes, changed
+        What benchmarks/pixel_size.py and benchmarks/changed_images.py found, empty where they were not run.
     test_time
         What benchmarks/test_time.py found, empty where it was not run.
     """
@@ -61,6 +62,8 @@ def page(
     if test_time.get("sha256") == card.sha256:
         yield from _test_time(test_time)
     yield from _pixel_sizes(card, sizes)
+    if changed.get("sha256") == card.sha256:
+        yield from _changed(changed)
     if drawn:
         yield from _pictures(card, drawn)
     yield ""
@@ -169,6 +172,17 @@ def _pixel_sizes(card: ModelCard, sizes: dict[str, Any]) -> Iterator[str]:
         yield f"| {row['factor']:g} | {row['plain']:.3f} | {row['rescaled']:.3f} | {row['scale']:.2f} |"
 
 
+def _changed(found: dict[str, Any]) -> Iterator[str]:
+    yield ""
+    yield "## In other light, from other files"
+    yield ""
+    yield f"Dice on {found['images']} images of val, each changed in one way, by `{found['command']}`:"
+    yield ""
+    yield "| changed | Dice |"
+    yield "|---|---:|"
+    yield from (f"| {row['change']} | {row['dice']:.3f} |" for row in found["rows"])
+
+
 def _pictures(card: ModelCard, drawn: list[dict[str, float]]) -> Iterator[str]:
     yield ""
     yield "## Where it fails"
@@ -204,6 +218,29 @@ def make_picture(card: ModelCard) -> list[dict[str, float]]:
     return rows
 
 
+def lines_of(name: str) -> list[str]:
+    """The page of a shipped model, from its card and from what was measured with these weights.
+
+    Raises
+    ------
+    ValueError
+        When the figures on test are those of other weights.
+    """
+    card = read_card(shipped_folder() / name)
+    figures = _kept(f"results/{name}-test.json")
+    if figures["sha256"] != card.sha256:
+        raise ValueError(f"docs/results/{name}-test.json was measured with other weights; run evaluate again.")
+    sizes, changed = _kept(f"results/{name}-pixel-size-val.json"), _kept(f"results/{name}-changed-val.json")
+    test_time = _kept("results/test-time-val.json")["models"].get(name, {})
+    return list(page(card, figures, _kept(f"models/{name}-drawn.json"), sizes, changed, test_time))
+
+
+def _kept(name: str) -> Any:
+    """Figures that are kept in docs; empty where they were not measured."""
+    file = DOCS / name
+    return json.loads(file.read_text()) if file.exists() else {}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", action="store_true", help="draw the pictures anew; needs the models to run")
@@ -211,19 +248,10 @@ def main() -> None:
     options = parser.parse_args()
     FOLDER.mkdir(exist_ok=True)
     for name in options.models:
-        card = read_card(shipped_folder() / name)
-        figures = json.loads((DOCS / "results" / f"{name}-test.json").read_text())
-        if figures["sha256"] != card.sha256:
-            parser.error(f"docs/results/{name}-test.json was measured with other weights; run evaluate again")
-        kept = FOLDER / f"{name}-drawn.json"
         if options.pictures:
-            kept.write_text(json.dumps(make_picture(card)) + "\n")
-        drawn = json.loads(kept.read_text()) if kept.exists() else []
-        found = DOCS / "results" / f"{name}-pixel-size-val.json"
-        sizes = json.loads(found.read_text()) if found.exists() else {}
-        test_time = json.loads((DOCS / "results" / "test-time-val.json").read_text())["models"].get(name, {})
-        lines = page(card, figures, drawn, sizes, test_time)
-        (FOLDER / f"{name}.md").write_text("\n".join(lines) + "\n")
+            drawn = make_picture(read_card(shipped_folder() / name))
+            (FOLDER / f"{name}-drawn.json").write_text(json.dumps(drawn) + "\n")
+        (FOLDER / f"{name}.md").write_text("\n".join(lines_of(name)) + "\n")
 
 
 if __name__ == "__main__":

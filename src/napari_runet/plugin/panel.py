@@ -2,7 +2,7 @@
 
 import atexit
 from typing import TYPE_CHECKING
-from weakref import WeakMethod
+from weakref import WeakMethod, ref
 
 from napari.utils.theme import get_theme
 from qtpy.QtCore import QEvent, QTimer
@@ -103,12 +103,14 @@ class Panel(QWidget):
         self.choices.list_models()
         self.choices.follow()
         self._take_theme()
-        ends, leave = list(self._ends()), WeakMethod(self._unfollow_viewer)
+        ends, leave = self._ends(), WeakMethod(self._unfollow_viewer)
+        there, weakly = ref(self), [WeakMethod(end) for end in ends]
 
         def end_with_python() -> None:
-            # later, while Qt is taken down, timers may be gone before the panel is
-            _end(*ends)
-            ends.clear()
+            # now, for while Qt is taken down timers may be gone before the panel is
+            if there() is not None:
+                _end(*(end() for end in weakly))
+                ends.clear()
 
         def end_with_panel() -> None:
             atexit.unregister(end_with_python)
@@ -283,10 +285,10 @@ class Panel(QWidget):
             self._asking = AskBeforeClosing(self.session, self.correcting, self)
             window.installEventFilter(self._asking)
 
-    def _ends(self) -> "tuple[Callable[[], object], ...]":
+    def _ends(self) -> "list[Callable[[], object]]":
         """What ends that which goes on beside the panel."""
         batches = self.batch_section.batching.close, self.large_section.batching.close
-        return self.places.close, self.correcting.close, self.engine.close, self.tuning_engine.close, *batches
+        return [self.places.close, self.correcting.close, self.engine.close, self.tuning_engine.close, *batches]
 
     def event(self, event: QEvent | None) -> bool:
         """End the worker when napari takes the panel out of its dock."""
