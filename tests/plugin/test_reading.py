@@ -34,6 +34,16 @@ def test_axis_labels_decide() -> None:
     assert read_layer(image, ORIGIN).input.axes == Axes("ZYX")
 
 
+@pytest.mark.parametrize(
+    "scale,order", [((5, 1, 1), "ZYX"), ((2, 0.5, 0.5), "ZYX"), ((1, 0.5, 0.5), "CYX"), ((0.5, 0.5, 0.5), "CYX")]
+)
+def test_three_planes_at_a_distance_of_their_own_are_no_colours(scale: tuple[float, ...], order: str) -> None:
+    image = Image(np.zeros((3, 64, 64)), scale=scale)
+    assert read_layer(image, ORIGIN).input.axes == Axes(order)
+    named = Image(np.zeros((3, 64, 64)), scale=scale, axis_labels=["c", "y", "x"])
+    assert read_layer(named, ORIGIN).input.axes == Axes("CYX")
+
+
 def test_a_chosen_reading_holds_until_the_dimensions_differ() -> None:
     image = Image(np.zeros((12, 64, 64)))
     assert read_layer(image, ORIGIN, Reading(Axes("CYX"))).input.channels == 12

@@ -81,7 +81,8 @@ class BatchSection(QWidget):
     def _tell(self) -> None:
         state = self.state
         running = state.stage in ("running", "stopping")
-        self.status.setText(f"{state.ended} of {len(state.rows)} images." if running else "")
+        images = "1 image" if len(state.rows) == 1 else f"{len(state.rows)} images"
+        self.status.setText(f"{state.ended} of {images}." if running else "")
         self.status.setVisible(running)
 
 

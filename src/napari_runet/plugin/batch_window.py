@@ -174,12 +174,13 @@ class BatchWindow(QWidget):
     def _doing(self) -> str:
         state = self._state
         total = len(state.rows)
+        images = "1 image" if total == 1 else f"{total} images"
         if state.stage == "listing":
             return "Looking for images…"
         if state.stage == "stopping":
             return "Stopping at the next tile; press again to stop at once."
         if state.stage == "running":
-            return f"{state.ended} of {total} images" + time_left(state.seconds_left)
+            return f"{state.ended} of {images}" + time_left(state.seconds_left)
         if not total:
             return "Choose a folder of images." if not state.folder.strip() else ""
-        return f"{total} images, {state.finished} of them finished." if state.finished else f"{total} images."
+        return f"{images}, {state.finished} of them finished." if state.finished else f"{images}."

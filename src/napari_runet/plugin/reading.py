@@ -115,9 +115,13 @@ def read_layer(layer: "Image", point: "Sequence[float]", reading: Reading | None
 
 
 def _guess(layer: "Image", array: Any) -> Axes:
-    """The axes by the layer's own labels, else by shape; an `ImageError` where there is no reading."""
+    """The axes by the layer's own labels, else by shape and scale; an `ImageError` where there is no reading."""
     try:
-        return read_axes(array.shape, rgb=layer.rgb, axis_labels=layer.axis_labels)
+        axes = read_axes(array.shape, rgb=layer.rgb, axis_labels=layer.axis_labels)
+        # colours have no distance from each other: where there is one, neither 1 nor a pixel's, they are planes
+        if axes.order == "CYX" and layer.axis_labels[0].startswith("-") and layer.scale[0] not in (1, layer.scale[1]):
+            return Axes("ZYX")
+        return axes
     except ValueError as error:
         raise ImageError(f"{layer.name}: {error}") from error
 
