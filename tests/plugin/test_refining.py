@@ -245,6 +245,9 @@ def test_what_cannot_be_refined_is_told(painting, qtbot, trained):
     viewer, panel, plane, engine = painting
     assert not panel.refining.refine() and "paint a stroke first" in panel.refine_section.notice.text()
     stroke(viewer, qtbot, plane)
+    panel.session.results.result.state = "running"
+    assert not panel.refining.refine() and "is being segmented" in panel.refine_section.notice.text()
+    panel.session.results.result.state = "complete"
     engine.fails = True
     assert panel.refining.refine()
     engine.answer()

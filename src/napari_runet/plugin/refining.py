@@ -107,7 +107,10 @@ class Refining(QObject):
         result = newest_result(self._viewer, session.results, plane) if plane is not None else None
         if plane is not None and result is None and plane.source.corner is not None:
             return self._segment_square(plane)
-        if plane is None or result is None or result.state == "running":
+        if session.results is not None and session.results.result.state == "running":
+            session.refine_notice = Notice("The image is being segmented; refine its mask when that is done.", "error")
+            return False
+        if plane is None or result is None:
             session.refine_notice = Notice("Segment the image and correct its mask first.", "error")
             return False
         if self._question is not None:
