@@ -68,7 +68,8 @@ def _accuracy_lines(training_steps: int, measured: list[dict[str, Any]]) -> Iter
         f"On test, at the iteration that counts (the last), the mean over seeds; {dates[0]} to {dates[-1]}; "
         f"{'; '.join(machines)}. mIoU is over both classes, Dice of the foreground. A cell took "
         f"{min(minutes):.0f} to {max(minutes):.0f} minutes beside other work; so few training steps rank how fast "
-        "networks learn, not how good they become."
+        "networks learn, not how good they become. On roads the loss of all has a Dice term of weight 1: by "
+        "cross-entropy alone U-Net-G finds no road in 1500 training steps."
     )
     for name in SETS:
         yield ""
