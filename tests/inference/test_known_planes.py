@@ -1,5 +1,7 @@
 """What was found out about a plane is taken again for the same pixels and the same model, and for nothing else."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from napari_runet.images.image_input import ImageInput
 from napari_runet.inference import known_planes
 from napari_runet.inference.known_planes import KnownPlanes
 from napari_runet.inference.viewing import pixel_size_of, plane_intensities
+from napari_runet.models.card import StructureWidth
 
 
 def test_what_is_known_is_of_these_pixels_and_this_model():
@@ -22,6 +25,8 @@ def test_what_is_known_is_of_these_pixels_and_this_model():
     assert known.look(retina, ImageInput.from_array(pixels.copy())) is first
     assert known.look(roads, image) is not first
     assert known.look(load_model("retina", device="cpu", backend="reference"), image) is not first
+    elsewhere = retina.card.model_copy(update={"structure_width": StructureWidth(low=9, best=12, high=20)})
+    assert known.look(replace(retina, card=elsewhere), image) is not first, "the same weights, by another card"
 
     pixels[...] = 255 - pixels  # in place, as people do
     changed, _ = known.look(retina, image)

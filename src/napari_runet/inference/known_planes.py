@@ -38,7 +38,7 @@ class KnownPlanes:
         pixels = np.ascontiguousarray(image.array)
         content = hashlib.blake2b(pixels.data).hexdigest()
         runner = type(model.runner).__name__, str(getattr(model.runner, "dtype", "")), model.device.name
-        key = (model.card.sha256, *runner, pixels.dtype.str, str(pixels.shape), content)
+        key = (model.card.model_dump_json(), *runner, pixels.dtype.str, str(pixels.shape), content)
         if key not in self._known:
             intensities = plane_intensities(model.card, image, ())
             self._known[key] = intensities, pixel_size_of(model.card, model.runner, image, (), intensities)
