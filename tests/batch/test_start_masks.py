@@ -87,6 +87,8 @@ def test_what_is_missing_or_doubtful_is_told_before_anything_is_written(model, p
         segment_files(pictures, model, out, start=tmp_path / "none")
     with pytest.raises(FileError, match="choose one"):
         segment_files(pictures, model, out, start=starts, follow_time=True)
+    with pytest.raises(FileError, match=r"block by block .*picture-1\.png.*--start"):
+        segment_files(pictures, model, out, start=starts, file_format="ome-tif")
     (starts / "picture-2.tif").write_bytes(b"")
     with pytest.raises(FileError, match="remove one"):
         segment_files(pictures, model, out, start=starts)

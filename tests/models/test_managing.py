@@ -93,8 +93,8 @@ def test_damaged_weights_are_not_exported(store, tmp_path):
     assert not list(tmp_path.glob("*.zip*"))
 
 
-def packed(path, members):
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+def packed(path, members, compression=zipfile.ZIP_DEFLATED):
+    with zipfile.ZipFile(path, "w", compression) as archive:
         for name, content in members:
             archive.writestr(name, content)
     return path
@@ -125,11 +125,19 @@ def hostile(store, tmp_path, kind):
     if kind == "cut off":
         path.write_bytes(packed(path, good).read_bytes()[:-40])
         return path
+    if kind in ("damaged", "other compression"):
+        how = zipfile.ZIP_DEFLATED if kind == "damaged" else zipfile.ZIP_LZMA
+        raw = bytearray(packed(path, good, how).read_bytes())
+        start = raw.index(b"card.json") + len("card.json") + 20
+        raw[start : start + 40] = 40 * b"\xff"
+        path.write_bytes(raw)
+        return path
     path.write_bytes(b"PK is not enough")
     return path
 
 
-KINDS = ("traversal", "absolute", "windows", "sha", "two", "missing", "card", "no id", "cut off", "no zip")
+KINDS = ("traversal", "absolute", "windows", "sha", "two", "missing", "card", "no id", "cut off", "damaged",
+         "other compression", "no zip")  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", KINDS)

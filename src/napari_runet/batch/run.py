@@ -101,10 +101,11 @@ def plan(
     found = find_images(inputs, pattern, output=output.folder, written=written)
     how = How.of(card, settings, output)
     check_output(found.images, output, how.iterations, how.model_id)
-    for image in found.images if settings.follow_time else ():
+    for image in found.images if settings.follow_time or start is not None else ():
         if output.is_in_blocks(image):
+            what, option = ("begin from a mask", "--start") if start is not None else ("follow time", "--follow-time")
             raise FileError(
-                f"Time is not followed in what is segmented block by block ({image.path}); leave out --follow-time."
+                f"What is segmented block by block ({image.path}) does not {what}; leave it out, or leave out {option}."
             )
     starts = {} if start is None else find_start_masks(start, found.images)
     return Plan(found, output, how, settings, axes.upper(), overwrite, starts)

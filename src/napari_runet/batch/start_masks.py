@@ -5,7 +5,6 @@ from pathlib import Path, PurePath
 
 from napari_runet.batch.finding import FoundImage, stem_of
 from napari_runet.io.images import FileError
-from napari_runet.io.ome_zarr import is_zarr
 
 SUFFIXES = (".tif", ".tiff", ".png")
 
@@ -24,7 +23,7 @@ def find_start_masks(folder: Path, images: Sequence[FoundImage]) -> dict[str, Pa
     Raises
     ------
     FileError
-        When an image has no start mask, or two; or is OME-Zarr, which begins from nothing.
+        When an image has no start mask, or two.
     """
     if not folder.is_dir():
         raise FileError(f"There is no folder {folder} to start from; give one with a label image for each image.")
@@ -36,8 +35,6 @@ def find_start_masks(folder: Path, images: Sequence[FoundImage]) -> dict[str, Pa
 
 
 def _mask_of(image: FoundImage, masks: dict[str, list[Path]], folder: Path) -> Path:
-    if is_zarr(image.path):
-        raise FileError(f"OME-Zarr images ({image.path}) cannot be started from a mask; leave them out, or --start.")
     found = masks.get(image.name, [])
     if not found:
         raise FileError(

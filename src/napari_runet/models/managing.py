@@ -7,6 +7,7 @@ import re
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -17,6 +18,7 @@ from napari_runet.models.store import CARD_FILE, CARD_LIMIT, WEIGHTS_FILE, Model
 WEIGHTS_LIMIT = 1 << 30
 """Bytes that the weights in a zip file may take; those of the largest network here take 0.4 of it."""
 _LIMITS = {CARD_FILE: CARD_LIMIT, WEIGHTS_FILE: WEIGHTS_LIMIT}
+_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _CHUNK = 1 << 20
 
 
@@ -160,9 +162,11 @@ def _unpack(path: Path, folder: Path) -> None:
             if missing:
                 raise ModelError(f"{path} holds no model: there is no {missing[0]} in it.")
             for name, info in members.items():
+                if info.compress_type not in _COMPRESSIONS:
+                    raise ModelError(f"{path} is compressed in another way than export does; pack it by deflate.")
                 _copy(archive, info, folder / name, _LIMITS[name])
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError, EOFError) as error:
-        # the last three: compressed in an unknown way, encrypted, or cut off
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, RuntimeError, EOFError, zlib.error) as error:
+        # the last three: encrypted, cut off, or damaged
         raise ModelError(f"{path} is no zip file that can be read ({error}).") from error
 
 
