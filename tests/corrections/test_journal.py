@@ -1,3 +1,4 @@
+import errno
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from napari_runet.corrections import journal as journal_module
 from napari_runet.corrections import journal_file
 from napari_runet.corrections.correction_set import CorrectionSet
 from napari_runet.corrections.image_key import ImageKey, content_digest
@@ -344,6 +346,22 @@ def test_a_read_only_folder_is_said_at_once_and_saving_goes_on_when_it_is_writab
         assert "True True" in out
         folder.chmod(0o755)
         assert np.array_equal(recover(KEY, folder)[0][(), (8, 8)].labels == 1, np.eye(8, dtype=bool))
+
+
+def test_a_folder_that_cannot_be_looked_into_is_said_and_what_is_painted_is_saved_nevertheless(tmp_path, monkeypatch):
+    changes, states = strokes(2)
+
+    def refuse(*_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(journal_module, "journals_of", refuse)
+    journal = Journal(KEY, tmp_path)
+    assert "Permission denied" in journal.problems[0]
+    monkeypatch.undo()
+    for change in changes:
+        journal.append(change)
+    assert journal.close()
+    assert_recovered(tmp_path, states[-1])
 
 
 def test_an_image_file_that_was_changed_since_has_another_key_but_is_found_by_its_path(tmp_path):

@@ -15,6 +15,7 @@ from napari_runet.corrections.image_key import ImageKey
 from napari_runet.corrections.journal import recover
 from napari_runet.models.card import ClassInfo
 from napari_runet.models.store import HOME_VARIABLE
+from napari_runet.plugin import keeping
 from napari_runet.plugin.asking import AskBeforeClosing
 
 
@@ -369,6 +370,17 @@ def test_what_was_painted_before_the_journal_was_found_survives_closing(
     panel.correcting.close()
     planes, problems = recover(key_of(photograph))
     assert not problems and [plane.labels[20, 20] for plane in planes.values()] == [1]
+
+
+def test_that_what_was_kept_cannot_be_taken_up_is_said(qtbot, own_home, photograph, monkeypatch):
+    def fail(*_, **__):
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(keeping, "Journal", fail)
+    keeper = keeping.Keeper(photograph)
+    with qtbot.waitSignal(keeper.problem, timeout=PATIENCE) as told:
+        pass
+    assert "stay in memory only" in told.args[0] and "no room" in told.args[0]
 
 
 def test_closing_asks_while_corrections_are_not_on_disk(corrected, qtbot, tmp_path, monkeypatch, own_home):

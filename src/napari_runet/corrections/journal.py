@@ -20,9 +20,14 @@ def journal_folder() -> Path:
 
 def recover(key: ImageKey, folder: Path | None = None) -> tuple[Planes, list[str]]:
     """The corrections of an image as they were last written, by plane, and a sentence for each problem."""
+    folder = folder or journal_folder()
+    try:
+        paths = journals_of(folder, key)
+    except OSError as error:
+        return {}, [f"Corrections in {folder} cannot be looked for: {error.strerror or error}."]
     changes: list[Change] = []
     problems: list[str] = []
-    for path in journals_of(folder or journal_folder(), key):
+    for path in paths:
         try:
             changes += decode(path.read_bytes()).changes
         except JournalError as error:

@@ -109,12 +109,13 @@ class Keeper(QObject):
     def _find(self, array: Any, path: str) -> None:
         try:
             key = ImageKey.of(array, path)
+            journal = Journal(key, on_problem=self._problem_on_thread.emit)
         except Exception as error:  # noqa: BLE001 (the array may be anybody's code; told)
             self._problem_on_thread.emit(
-                f"Corrections of this image stay in memory only, because it could not be read ({error})."
+                "Corrections of this image stay in memory only, because it, or what was kept of it, could not be read "
+                f"({error})."
             )
             return
-        journal = Journal(key, on_problem=self._problem_on_thread.emit)
         earlier, problems = _earlier(key)
         with self._lock:
             self.planes, self.problems, self.earlier = journal.planes, [*journal.problems, *problems], earlier
