@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+import tifffile
 from correcting_helpers import dock, press
 from PIL import Image
 
 from napari_runet import load_model, segment, segment_files
 from napari_runet.batch.record_file import read_entries
+from napari_runet.io.opening import open_image
 from napari_runet.plugin.batch_state import Row
 from napari_runet.reviewing.places import doubt_of_plane, doubtful_places
 
@@ -54,6 +56,29 @@ def test_next_image_opens_the_most_doubtful_one_first_and_none_twice(done, make_
         assert window.next.isEnabled() == (number < 3)
     assert window.next.text() == "Next image" and section.opening.correct_next() is None
     assert "All images" in section.state.notice.text
+    panel.correcting.close()
+    for engine in (panel.engine, panel.tuning_engine):
+        engine.close()
+
+
+@pytest.mark.parametrize("planes", [(), (2,)])
+def test_a_corrected_mask_keeps_its_pixel_size(home, make_napari_viewer, tmp_path, planes):
+    pixels = np.random.default_rng(4).integers(0, 255, (*planes, 130, 140), np.uint8)
+    axes = {"axes": "ZYX"} if planes else {}
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, pixels, imagej=True, resolution=(2, 4), metadata={"unit": "um", **axes})
+    segment_files(path, load_model("tiny", "cpu"), tmp_path / "out")
+    panel = dock(make_napari_viewer())
+    opening, state = panel.batch_section.opening, panel.batch_section.state
+    state.output = str(tmp_path / "out")
+    state.rows = (Row(path, "a", "done", record=read_entries(tmp_path / "out")["a"]),)
+    opening.correct(state.rows[0])
+    plane = panel.session.correction
+    plane.paint(np.array([3]), np.array([4]), 1 - int(plane.shown[3, 4]))
+    opening.save(state.rows[0])
+    assert "Saved a.tif" in state.notice.text
+    with open_image(tmp_path / "out" / "a.tif") as mask:
+        assert (mask.pixel_size, mask.unit) == ((0.25, 0.5), "um") and mask.array.shape == pixels.shape
     panel.correcting.close()
     for engine in (panel.engine, panel.tuning_engine):
         engine.close()

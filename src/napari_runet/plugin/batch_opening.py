@@ -12,6 +12,7 @@ from napari_runet.images.image_input import Region
 from napari_runet.io.images import FileError, read_image
 from napari_runet.io.masks import write_mask, write_stack
 from napari_runet.io.ome_zarr import is_zarr
+from napari_runet.io.opening import open_image
 from napari_runet.plugin.layers import label_colormap, label_colors
 from napari_runet.plugin.opening_zarr import read
 from napari_runet.plugin.placing import place
@@ -115,12 +116,14 @@ class BatchOpening:
             return
         try:
             labels = plane.painted()
+            size, unit = _pixel_size_in(row.path)
             if plane.source.index:
                 stack = read_image(path).copy()
                 stack[plane.source.index] = labels
-                write_stack(path, stack.reshape(-1, *labels.shape), stack.shape, _stack_axes(plane.source))
+                planes, axes = stack.reshape(-1, *labels.shape), _stack_axes(plane.source)
+                write_stack(path, planes, stack.shape, axes, pixel_size=size, unit=unit)
             else:
-                write_mask(path, labels)
+                write_mask(path, labels, pixel_size=size, unit=unit)
             write_thumbnail(thumbnail_path(self._folder, row.name), plane.source.input, labels, plane.card)
         except (ValueError, OSError) as error:
             self._state.notice = Notice(f"The mask was not saved: {error}", "error")
@@ -252,6 +255,15 @@ def _lifted(labels: "npt.NDArray[np.uint8]", placement: "Placement", source: "So
 def _doubt(row: "Row") -> float:
     """How much an image needs a look; one that was not scored comes last."""
     return row.record.doubt if row.record is not None and row.record.doubt is not None else -1.0
+
+
+def _pixel_size_in(path: "Path") -> "tuple[tuple[float, float] | None, str | None]":
+    """What an image's file says of its pixels; nothing where it cannot be read any more."""
+    try:
+        with open_image(path) as opened:
+            return opened.pixel_size, opened.unit
+    except FileError:
+        return None, None
 
 
 def _stack_axes(source: "Source") -> str:
