@@ -15,6 +15,7 @@ import tifffile
 from PIL import Image
 
 from napari_runet import load_model, segment, segment_files
+from napari_runet.batch import run as batch_run
 from napari_runet.batch.output import PRIVATE_FOLDER
 from napari_runet.batch.record_file import RECORD_FILE, RecordFile
 from napari_runet.batch.thumbnails import thumbnail_path
@@ -83,6 +84,17 @@ def test_the_summary_tells_of_each_file_what_was_measured(model, pictures, out):
     assert table[2]["error"] == tally.problems[0] and table[2]["pixels"] == ""
     with Image.open(thumbnail_path(out, "picture-1")) as thumbnail:
         assert thumbnail.size == (49, 40)
+
+
+def test_a_summary_that_cannot_be_replaced_keeps_no_image_from_being_segmented(model, pictures, out, monkeypatch):
+    """As on Windows while a spreadsheet has it open."""
+    monkeypatch.setattr(batch_run, "SUMMARY_SECONDS", 0.0)
+    (out / "summary.csv").mkdir(parents=True)
+    with pytest.raises(FileError, match=r"summary\.csv cannot be written.*run the same command again"):
+        segment_files(pictures, model, out)
+    (out / "summary.csv").rmdir()
+    assert counts(segment_files(pictures, model, out)) == (0, 3, 0)
+    assert len(rows(out)) == 3
 
 
 def test_several_classes_are_counted_each(home, pictures, tmp_path, out):

@@ -4,6 +4,7 @@ import glob
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +25,7 @@ from napari_runet.batch.output import (
 from napari_runet.batch.record import FailedImage, FinishedImage, How, Job, Outcome
 from napari_runet.batch.record_file import RecordFile, begun, clear_begun, read_entries
 from napari_runet.batch.start_masks import find_start_masks
-from napari_runet.batch.summary import write_summary
+from napari_runet.batch.summary import SUMMARY_FILE, write_summary
 from napari_runet.io.images import FileError
 from napari_runet.io.large_source import file_source
 from napari_runet.io.masks import why_not_written
@@ -282,7 +283,8 @@ class BatchRun:
 
     def _summarise_sometimes(self) -> None:
         if self._clock() - self._summarised >= SUMMARY_SECONDS:
-            self._summarise()
+            with suppress(FileError):  # a spreadsheet may have it open; told at the end, if it then still cannot be
+                self._summarise()
 
     def _summarise(self) -> None:
         self._summarised = self._clock()
@@ -292,7 +294,10 @@ class BatchRun:
         try:
             write_summary(self._folder, [entries[name] for name in names])
         except OSError as error:
-            raise FileError(why_not_written(self._folder, error)) from error
+            raise FileError(
+                f"{why_not_written(self._folder / SUMMARY_FILE, error)} The masks are there; close it where it is open, "
+                "and run the same command again."
+            ) from error
 
 
 def _shape_of(job: Job) -> tuple[int, ...]:
