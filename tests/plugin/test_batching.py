@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -86,6 +87,18 @@ def test_another_run_on_the_output_is_told(batching, folder, qtbot):
         assert [row.state for row in state.rows] == ["waiting", "waiting"]
     finally:
         held.close()
+
+
+def test_a_layer_that_cannot_be_read_is_told_and_the_window_is_free_again(batching, qtbot):
+    def describe() -> Any:
+        raise RuntimeError("the camera is off")
+
+    layer = mock.Mock(path=None, describe=describe, arrays=())
+    layer.name = "live"
+    batching._state.layer = layer
+    assert batching.start()
+    state = idle(qtbot, batching)
+    assert state.notice.kind == "error" and "the camera is off" in state.notice.text
 
 
 def test_what_was_finished_earlier_is_shown_with_its_picture_before_it_is_checked(batching, folder, qtbot):

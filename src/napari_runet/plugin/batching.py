@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from napari_runet.batch.record import FinishedImage, Outcome
 from napari_runet.batch.record_file import read_entries
 from napari_runet.batch.run import Plan, Tally, plan, plan_layer
 from napari_runet.engine.batching import WorkerBatch
+from napari_runet.engine.failures import describe_failure
 from napari_runet.plugin.batch_state import Row
 from napari_runet.plugin.session import Notice
 
@@ -101,7 +103,7 @@ class Batching(QObject):
 
     # On a thread
 
-    def _plan(self, then: Callable[[int, Callable[[], Plan]], None], stage: str) -> bool:
+    def _plan(self, then: "Callable[[int, Callable[[], Plan], StoredModel], None]", stage: str) -> bool:
         state, model = self._state, self.model
         if state.stage not in ("idle", "listing"):
             return False
@@ -127,22 +129,18 @@ class Batching(QObject):
         self._turn += 1
         state.stage = "listing" if stage == "listing" else "running"
         state.notice, state.estimate = Notice(), ""
-        threading.Thread(target=then, args=(self._turn, make), name="batch", daemon=True).start()
+        threading.Thread(target=then, args=(self._turn, make, model), name="batch", daemon=True).start()
         return True
 
-    def _look(self, turn: int, make: Callable[[], Plan]) -> None:
-        try:
+    def _look(self, turn: int, make: Callable[[], Plan], _model: "StoredModel") -> None:
+        with self._ending(turn):
             planned = make()
             self._listed.emit(turn, (planned, _recorded(planned)))
             self._ended.emit(turn, None)
-        except (ValueError, OSError) as error:
-            self._ended.emit(turn, error)
 
-    def _work(self, turn: int, make: Callable[[], Plan]) -> None:
-        model = self.model
-        try:
+    def _work(self, turn: int, make: Callable[[], Plan], model: "StoredModel") -> None:
+        with self._ending(turn):
             planned = make()
-            assert model is not None
             self._listed.emit(turn, (planned, _recorded(planned)))
             layer = self._state.layer
             batch = WorkerBatch(
@@ -158,8 +156,14 @@ class Batching(QObject):
             if self._state.stage == "stopping":
                 batch.stop()
             self._ended.emit(turn, batch.run())
-        except (ValueError, OSError) as error:
-            self._ended.emit(turn, error)
+
+    @contextmanager
+    def _ending(self, turn: int) -> Iterator[None]:
+        """Tell why something was not done."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 (a layer may be anybody's code; told)
+            self._ended.emit(turn, describe_failure(error, "The images could not be segmented", (ValueError, OSError)))
 
     # On the GUI's thread
 
@@ -212,7 +216,7 @@ class Batching(QObject):
         left_of_running = sum(1 - row.share for row in rows if row.state == "running")
         return (time.monotonic() - self._begun) / done * (left + left_of_running) if done > 0.02 else None
 
-    def _on_ended(self, turn: int, what: "Tally | Exception | None") -> None:
+    def _on_ended(self, turn: int, what: "Tally | str | None") -> None:
         if turn != self._turn:
             return
         state, self._batch = self._state, None
@@ -220,10 +224,10 @@ class Batching(QObject):
         for row in state.rows:
             if row.state == "running":
                 row.state, row.share = "waiting", 0.0
-        if isinstance(what, Exception):
+        if isinstance(what, str):
             if state.stage == "listing":
                 state.rows = ()
-            state.notice = Notice(str(what), "error")
+            state.notice = Notice(what, "error")
         elif what is not None:
             state.notice = _said(what, len(state.rows), stopped)
         state.seconds_left = None
