@@ -158,6 +158,19 @@ def test_a_full_disk_at_a_checkpoint_leaves_the_last_one_and_the_model(data, tmp
         list(train(recipe(training_steps=3), data, tmp_path / "new"))
 
 
+def test_curves_that_cannot_be_replaced_end_no_training(data, tmp_path):
+    """As on Windows while a spreadsheet has them open."""
+    (tmp_path / "curves.csv").mkdir()
+    reports = []
+    with pytest.raises(TrainingError, match=r"curves\.csv cannot be written"):
+        for report in train(recipe(), data, tmp_path):
+            reports.append(report)
+    assert len(reports) == 6 and (tmp_path / "checkpoint.safetensors").exists()
+    (tmp_path / "curves.csv").rmdir()
+    list(train(recipe(), data, tmp_path, resume=True))
+    napari_runet.load_model(tmp_path, device="cpu")
+
+
 def test_a_file_where_the_model_should_go_is_a_sentence(data, tmp_path):
     (tmp_path / "taken").write_text("notes")
     for output, says in ((tmp_path / "taken", "a file of that name"), (tmp_path / "taken/out", "is a file; choose")):

@@ -3,6 +3,7 @@
 import hashlib
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -136,6 +137,8 @@ class _Run:
         save_checkpoint(checkpoint, trainer)
         if trainer.best_dice < 0 and trainer.training_step:  # stopped before the first validation
             self._save_model(self._dice())
+        if self.points:
+            self._write_curves()
 
     def _validated(self) -> tuple[tuple[float, ...] | None, bool]:
         """Dice on val when it is time for it, and whether it is the best so far, in which case the model is saved."""
@@ -170,6 +173,10 @@ class _Run:
         trainer.losses.clear()
         rate = learning_rate_at(trainer.recipe, trainer.training_step - 1)
         self.points.append(CurvePoint(trainer.training_step, loss, rate, trainer.seconds, dice, best))
+        with suppress(TrainingError):  # a spreadsheet may have them open; told at the end, if it then still cannot be
+            self._write_curves()
+
+    def _write_curves(self) -> None:
         try:
             write_curves(self.output, self.points)
         except OSError as error:
