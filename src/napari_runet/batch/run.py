@@ -295,8 +295,8 @@ class BatchRun:
             write_summary(self._folder, [entries[name] for name in names])
         except OSError as error:
             raise FileError(
-                f"{why_not_written(self._folder / SUMMARY_FILE, error)} The masks are there; close it where it is open, "
-                "and run the same command again."
+                f"{why_not_written(self._folder / SUMMARY_FILE, error)} The masks are there; close it where it is "
+                "open, and run the same command again."
             ) from error
 
 
