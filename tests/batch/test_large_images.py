@@ -18,6 +18,7 @@ from napari_runet import load_model, segment_files
 from napari_runet.batch.output import PRIVATE_FOLDER
 from napari_runet.batch.record_file import RecordFile
 from napari_runet.batch.thumbnails import thumbnail_path
+from napari_runet.images.axes import Axes
 from napari_runet.images.image_input import ImageInput
 from napari_runet.inference import blocks, large_image, large_images
 from napari_runet.inference.segmenter import iterate
@@ -78,7 +79,7 @@ def files_in(folder):
 
 def expected_of(plane, model, intensities=None):
     """Labels (Y, X) of (C, Y, X), computed from crops of the plane one by one."""
-    whole = ImageInput.from_array(plane.transpose(1, 2, 0))
+    whole = ImageInput.from_array(plane.transpose(1, 2, 0), axes=Axes("YXC"))
     intensities = intensities or plane_intensities(model.card, whole, ())
     mask = np.zeros(plane.shape[1:], np.uint8)
     before = torch.get_num_threads()
@@ -88,7 +89,8 @@ def expected_of(plane, model, intensities=None):
             top, left = max(0, y - HALO), max(0, x - HALO)
             crop = plane[:, top : y + CORE + HALO, left : x + CORE + HALO].transpose(1, 2, 0)
             settings = SegmentationSettings(tile_size=1024)
-            *_, last = iterate(ImageInput.from_array(crop), model, settings, intensities=intensities, quantised=True)
+            part = ImageInput.from_array(crop, axes=Axes("YXC"))
+            *_, last = iterate(part, model, settings, intensities=intensities, quantised=True)
             found = last.foreground[0] >= np.ceil(255 * model.card.threshold)
             mask[y : y + CORE, x : x + CORE] = found[y - top : y - top + CORE, x - left : x - left + CORE]
     torch.set_num_threads(before)
@@ -334,6 +336,20 @@ def test_huge_planes_are_measured_on_a_coarser_level(model, image, out, monkeypa
     coarse = ImageInput.from_array(PIXELS[:, ::2, ::2].transpose(1, 2, 0))
     expected = expected_of(PIXELS, model, plane_intensities(model.card, coarse, ()))
     np.testing.assert_array_equal(labels_in(out / "large.ome.zarr"), expected)
+
+
+def test_planes_of_a_stack_are_measured_where_a_coarser_level_has_fewer_of_them(model, tmp_path, out, monkeypatch):
+    stack = np.random.default_rng(1).integers(0, 255, (5, 100, 90), np.uint8)
+    stack[1::2] //= 4
+    image = write_image(tmp_path / "stack.ome.zarr", stack, "zyx", levels=2, halved="zyx")
+    monkeypatch.setattr(large_image, "MEASURED_WHOLE", 50 * 45)
+    tally = run(image, model, out)
+    assert counts(tally) == (1, 0, 0), tally.problems
+    found = labels_in(out / "stack.ome.zarr")
+    for z, coarse in enumerate((0, 0, 1, 1, 2)):  # of three
+        seen = ImageInput.from_array(stack[2 * coarse, ::2, ::2])
+        expected = expected_of(stack[z : z + 1], model, plane_intensities(model.card, seen, ()))
+        np.testing.assert_array_equal(found[z], expected)
 
 
 def test_labels_do_not_depend_on_the_number_of_processors(model, image, out, tmp_path):

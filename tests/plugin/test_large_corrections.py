@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 import zarr
 from correcting_helpers import dock, paint, predict
+from napari.layers import Image, Labels
 
+from napari_runet.corrections import replay
+from napari_runet.images.axes import Axes
 from napari_runet.models.store import HOME_VARIABLE
 from napari_runet.plugin import large_layers, plane_correction, reading, squares
 from napari_runet.plugin.layers import LARGE_LABELS, LabelsOf
 from napari_runet.plugin.results import IterationResult, Result
-from napari_runet.plugin.tuning_samples import reader, usable
+from napari_runet.plugin.tuning_samples import CorrectedSource, reader, usable
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (300, 260, 3), np.uint8)
 
@@ -158,3 +161,25 @@ def test_correcting_a_gigantic_image_takes_little_memory(journal, make_napari_vi
     assert peak < side * side / 2, "not half of a byte a pixel"
     qtbot.waitUntil(lambda: bool(panel.session.correction.owner.keeper.name), timeout=20_000)
     assert panel.correcting.flush(), "on disk"
+
+
+def test_squares_of_a_stack_whose_coarser_levels_have_fewer_planes(small, monkeypatch, card):
+    stack = np.random.default_rng(2).integers(0, 255, (6, 200, 180), np.uint8)
+    stack[3:] //= 4
+    layer = Image([da.from_array(stack), da.from_array(stack[::2, ::2, ::2])], multiscale=True)
+    monkeypatch.setattr(replay, "MEASURED_ON", 150 * 150)
+    finest = reading.read_layer(layer, (5, 0, 0), reading.Reading(Axes("ZYX"), 0))
+    square = squares.square(finest, 1, 0, list(layer.data))
+    whole = reading.read_layer(layer, (5, 0, 0), reading.Reading(Axes("ZYX"), 1))
+    assert (square.index, whole.index) == ((5,), (2,))
+    for found, expected in zip(*(_bounds(source, card) for source in (square, whole)), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    [plane] = reader([CorrectedSource(layer, square, np.zeros((64, 64), np.uint8))], (), None)()
+    np.testing.assert_array_equal(plane.measured[..., 0], stack[4, ::2, ::2])
+    labels = Labels(stack[::2] % 3)
+    np.testing.assert_array_equal(squares._of_labels(labels, square), stack[4, 64:128, :64] % 3)
+
+
+def _bounds(source, card):
+    measured = reading.plane_intensities(source, card)
+    return measured.low, measured.high

@@ -16,7 +16,7 @@ from napari_runet.corrections.journal import journal_folder
 from napari_runet.corrections.journal_file import SUFFIX, PlaneKey, planes_of
 from napari_runet.corrections.journal_format import JournalContent, JournalError, decode
 from napari_runet.images.axes import Axes
-from napari_runet.images.image_input import ImageError, ImageInput, Region
+from napari_runet.images.image_input import ImageError, ImageInput, Region, index_at_level
 from napari_runet.images.normalisation import spaced_pixels
 from napari_runet.io.images import TIFF_SUFFIXES, FileError, read_image
 from napari_runet.io.large_tiff import read_large_tiff
@@ -115,7 +115,8 @@ class KeptPlane:
         if len(index) != len(source.axes.plane_axes) or pixels.shape[:2] != self.known.shape:
             raise FileError(f"{path} was read along other axes when it was corrected.")
         coarser = [file.array(number) for number in range(len(file.levels))]
-        measured = spaced_pixels(ImageInput(measured_on(coarser, source.axes), source.axes, self.name), tuple(index))
+        whole = ImageInput(measured_on(coarser, source.axes), source.axes, self.name)
+        measured = spaced_pixels(whole, index_at_level(source, index, whole))
         return CorrectedPlane(self.name, pixels, self.known.labels, measured)
 
 

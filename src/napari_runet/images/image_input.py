@@ -119,3 +119,9 @@ class ImageInput:
         if plane.ndim == 2:
             plane = plane[..., np.newaxis]
         return plane[..., :3] if plane.shape[-1] == 4 else plane
+
+
+def index_at_level(image: ImageInput, index: Sequence[int], level: ImageInput) -> tuple[int, ...]:
+    """The plane of a coarser level of an image that shows what plane `index` does; there may be fewer planes there."""
+    lengths = ((image.array.shape[axis], level.array.shape[axis]) for axis in image.axes.plane_axes)
+    return tuple(at * int(there) // int(here) for at, (here, there) in zip(index, lengths, strict=True))

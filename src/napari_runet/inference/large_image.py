@@ -10,7 +10,7 @@ from napari_runet.batch.axes_of_files import axes_of_file
 from napari_runet.batch.blocks import LARGEST_CORE, Block, blocks, count_blocks
 from napari_runet.batch.record import Job
 from napari_runet.images.axes import Axes
-from napari_runet.images.image_input import ImageInput
+from napari_runet.images.image_input import ImageInput, index_at_level
 from napari_runet.images.normalisation import MEASURED_PIXELS, IntensityRange
 from napari_runet.inference.blocks import BlockTask, settings_for_blocks
 from napari_runet.inference.viewing import plane_intensities
@@ -93,6 +93,7 @@ class LargeImage:
             if array.shape[y] * array.shape[x] <= MEASURED_WHOLE:
                 break
         image = ImageInput(array, self.image.axes, self.image.name)
+        index = index_at_level(self.image, index, image)
         try:
             return plane_intensities(card, image, index)
         except FileError as error:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_runet.images.axes import Axes, describe, possible_axes, read_axes
-from napari_runet.images.image_input import ImageError, ImageInput
+from napari_runet.images.image_input import ImageError, ImageInput, index_at_level
 from napari_runet.images.normalisation import IntensityRange, measure_range
 
 if TYPE_CHECKING:
@@ -72,11 +72,18 @@ class Source:
         """Whether a fourth channel is read as transparency and left out."""
         return self.input.channels == 4
 
+    @property
+    def measured(self) -> tuple[ImageInput, tuple[int, ...]]:
+        """The image, and the plane of it, on which intensities are measured."""
+        if self.whole is None:
+            return self.input, self.index
+        return self.whole, index_at_level(self.input, self.index, self.whole)
+
 
 def plane_intensities(source: Source, card: "ModelCard") -> IntensityRange:
     """The intensities of a plane, or, of a square, of the plane that it lies in, as a model's card says."""
-    image, how = source.whole or source.input, card.normalisation
-    return measure_range(image, source.index, how.low_percentile, how.high_percentile, per_channel=how.per_channel)
+    how = card.normalisation
+    return measure_range(*source.measured, how.low_percentile, how.high_percentile, per_channel=how.per_channel)
 
 
 def levels_of(layer: "Image") -> list[Any]:

@@ -155,8 +155,9 @@ def _of_labels(layer: Any, source: Source) -> "Plane":
     labels = layer.data[0] if layer.multiscale else layer.data
     first = len(source.letters) - labels.ndim  # a first dimension of channels may be left out
     y, x = (source.letters.index(letter) - first for letter in "YX")
-    planes = dict(zip(source.input.axes.plane_axes, source.index, strict=True))
-    key: list[int | slice] = [planes.get(axis + first, 0) for axis in range(labels.ndim)]
+    key: list[int | slice] = [0] * labels.ndim
+    for axis, at in zip(source.input.axes.plane_axes, source.index, strict=True):  # labels may have fewer planes
+        key[axis - first] = at * labels.shape[axis - first] // int(source.input.array.shape[axis])
     key[y], key[x], rows, columns = _covering(source, (labels.shape[y], labels.shape[x]))
     part = np.asarray(labels[tuple(key)], np.uint8)
     return (part if y < x else part.T)[rows][:, columns]

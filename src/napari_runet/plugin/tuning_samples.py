@@ -91,7 +91,7 @@ def reader(
             source = sample.source
             plane = sample.image, source.index
             if source.whole is not None and plane not in measured:
-                measured[plane] = spaced_pixels(source.whole, source.index)
+                measured[plane] = spaced_pixels(*source.measured)
             planes.append(CorrectedPlane(name, source.input.plane(source.index), sample.labels, measured.get(plane)))
         if earlier_but is not None:
             planes += earlier_corrections(classes, earlier_but)
