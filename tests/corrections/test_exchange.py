@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+import tifffile
+from PIL import Image
 
 from napari_runet.corrections.annotator import Annotator
 from napari_runet.corrections.correction import UNKNOWN, Correction
@@ -20,6 +22,32 @@ def test_what_is_exported_is_what_training_reads_and_what_is_imported(tmp_path, 
     (pair,) = read_pairs(tmp_path)
     assert np.array_equal(pair.image, image) and np.array_equal(pair.labels, labels)
     assert np.array_equal(import_corrections(tmp_path)["eye"].labels, labels)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4])
+def test_an_exported_image_is_one_picture_for_other_programs_too(tmp_path, channels):
+    image = np.random.default_rng(0).integers(0, 255, (15, 16, channels), np.uint8)
+    export_correction(tmp_path, "eye", image, Correction(np.full((15, 16), UNKNOWN, np.uint8)))
+    with tifffile.TiffFile(tmp_path / "images" / "eye.tif") as file:
+        assert len(file.pages) == 1 and file.series[0].axes == ("YX" if channels == 1 else "YXS")
+    (pair,) = read_pairs(tmp_path)
+    assert np.array_equal(pair.image.reshape(image.shape), image)
+
+
+@pytest.mark.parametrize("label", [-1, -2, 256, 511])
+def test_labels_that_are_no_class_ids_are_refused(tmp_path, label):
+    (tmp_path / "labels").mkdir()
+    tifffile.imwrite(tmp_path / "labels" / "eye.tif", np.full((5, 6), label, np.int16))
+    with pytest.raises(FileError, match="is no label image"):
+        import_corrections(tmp_path)
+
+
+def test_two_label_images_of_one_name_are_refused(tmp_path):
+    (tmp_path / "labels").mkdir()
+    for ending in ("tif", "png"):
+        Image.fromarray(np.zeros((5, 6), np.uint8)).save(tmp_path / "labels" / f"eye.{ending}")
+    with pytest.raises(FileError, match=r"eye\.png and eye\.tif share a name"):
+        import_corrections(tmp_path)
 
 
 def test_export_never_overwrites_and_import_refuses_what_is_no_label_image(tmp_path):

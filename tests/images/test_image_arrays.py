@@ -38,6 +38,11 @@ def test_a_region_is_a_part_of_the_plane():
     np.testing.assert_array_equal(part, source.plane()[4:10, 5:12])
 
 
+def test_one_channel_at_the_end_is_one_channel():
+    array = np.random.default_rng(0).integers(0, 255, (8, 9, 1), np.uint8)
+    np.testing.assert_array_equal(ImageInput.from_array(array).plane(), array)
+
+
 def test_alpha_is_dropped():
     array = np.random.default_rng(0).integers(0, 255, (8, 9, 4), np.uint8)
     np.testing.assert_array_equal(ImageInput.from_array(array).plane(), array[..., :3])

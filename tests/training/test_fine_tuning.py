@@ -17,8 +17,10 @@ from napari_runet.training import fine_tuning, patches
 from napari_runet.training.candidate import corrections_digest
 from napari_runet.training.correction_loss import CorrectionLoss
 from napari_runet.training.correction_trainer import CorrectionTrainer, Tuning
+from napari_runet.training.evaluation import evaluate
 from napari_runet.training.holding_out import group_labels
 from napari_runet.training.loop import TrainingError
+from napari_runet.training.new_model import new_model
 from napari_runet.training.pairs import DataError, Pair
 from napari_runet.training.patches import PatchReader
 
@@ -262,6 +264,30 @@ def test_images_are_learned_from_at_the_pixel_size_at_which_they_are_segmented(m
     candidate, _ = last(model, [pair], training_steps=2)
     assert candidate.figures.training_steps >= 2
     assert candidate.card.training["corrections"] == corrections_digest([pair]), "of what the person gave"
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.5])
+@pytest.mark.parametrize("grey", [lambda image: image[..., 0], lambda image: image[..., :1]], ids=["YX", "YXC"])
+def test_grey_images_are_learned_from_however_they_come(model, monkeypatch, grey, scale):
+    monkeypatch.setattr(patches, "pixel_size_of", lambda *_: PixelSize(scale, 12.0))
+    pair, _ = stripes(1)
+    grey = replace(pair, image=grey(pair.image), measured=grey(pair.image))
+    candidate, _ = last(model, [grey], training_steps=2)
+    colour = replace(pair, image=np.repeat(pair.image[..., :1], 3, axis=-1))
+    expected, _ = last(model, [colour], training_steps=2)
+    for name, tensor in expected.state.items():
+        torch.testing.assert_close(candidate.state[name], tensor, rtol=0, atol=1e-5)
+
+
+def test_channels_that_are_no_colours_are_learned_from_too(tmp_path):
+    classes = (ClassInfo(name="ground", color="#000000"), ClassInfo(name="stripe", color="#ffffff"))
+    card = new_model(tmp_path / "two", "two", classes, channels=2)
+    pair, _ = stripes(1)
+    pair = replace(pair, image=pair.image[..., :2])
+    candidate, _ = last(napari_runet.load_model(tmp_path / "two", "cpu"), [pair], training_steps=2)
+    assert candidate.card.network == card.network
+    evaluated = evaluate(napari_runet.load_model(tmp_path / "two", "cpu"), [pair])
+    assert evaluated.images[0][0].confusion.sum() == (pair.labels != 255).sum()
 
 
 def test_fine_tune_is_part_of_the_public_api():

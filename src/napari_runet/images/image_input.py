@@ -74,7 +74,7 @@ class ImageInput:
         if dtype.kind not in "buif":
             raise ImageError(f"{name} holds {dtype} values; convert it to integers or floats first.")
         if rgb is None:
-            rgb = len(shape) >= 3 and shape[-1] in (3, 4) and min(shape[-3:-1]) > 4
+            rgb = len(shape) >= 3 and shape[-1] in (1, 3, 4) and min(shape[-3:-1]) > 4
         if axes is None:
             try:
                 axes = read_axes(shape, rgb=rgb)

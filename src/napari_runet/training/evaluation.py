@@ -6,13 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from napari_runet.images.image_input import ImageInput
 from napari_runet.images.thresholding import labels_from, quantise
 from napari_runet.inference.segmenter import LoadedModel, iterate
 from napari_runet.settings import SegmentationSettings
 from napari_runet.training import metrics
 from napari_runet.training.losses import UNKNOWN
-from napari_runet.training.pairs import DataError, Pair, known_labels
+from napari_runet.training.pairs import DataError, Pair, as_plane, known_labels
 
 MEANS = (
     "dice", "iou", "precision", "recall", "auc",
@@ -79,7 +78,7 @@ def evaluate(
     for done, pair in enumerate(pairs, 1):
         truth = known_labels(pair)
         _check_classes(pair, truth, model.card.network.classes)
-        source = ImageInput.from_array(pair.image, name=pair.name)
+        source = as_plane(pair.image, pair.name)
         threshold = settings.threshold or model.card.threshold
         names.append(pair.name)
         images.append(

@@ -7,7 +7,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from napari_runet.images.image_input import ImageInput
 from napari_runet.inference.backends.choosing import accelerated
 from napari_runet.inference.segmenter import LoadedModel, load_model
 from napari_runet.networks import IterativeNetwork
@@ -17,7 +16,7 @@ from napari_runet.training.candidate import Candidate, candidate_card
 from napari_runet.training.correction_trainer import CorrectionTrainer, Tuning
 from napari_runet.training.holding_out import Group, Split, folds, group_labels, hold_out
 from napari_runet.training.judging import LEAST_AGREEMENT, Method, Tally, judge, tally
-from napari_runet.training.pairs import DataError, Pair, known_labels
+from napari_runet.training.pairs import DataError, Pair, as_plane, known_labels
 from napari_runet.training.patches import Patch, PatchReader, as_seen
 
 MOST_TRAINED_PATCHES = 96
@@ -117,7 +116,7 @@ def check_labels(model: LoadedModel, pairs: Sequence[Pair]) -> list[Group]:
     """
     groups: list[Group] = []
     for number, pair in enumerate(pairs):
-        ImageInput.from_array(pair.image, name=pair.name)
+        as_plane(pair.image, pair.name)
         groups += group_labels(known_labels(pair), number)
     if not groups:
         raise DataError("Nothing is corrected yet: paint what is wrong, or mark a region as reviewed.")

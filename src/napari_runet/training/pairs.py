@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import PIL.Image
 
+from napari_runet.images.axes import Axes
+from napari_runet.images.image_input import ImageInput
 from napari_runet.io.images import read_image
 from napari_runet.training.losses import UNKNOWN
 
@@ -175,6 +177,17 @@ def _class_ids(values: npt.NDArray[Any], path: Path) -> npt.NDArray[np.uint8]:
     if values.size and not 0 <= values.min() <= values.max() <= UNKNOWN:
         raise DataError(f"{path} holds {values.min()} to {values.max()}; class ids are 0 to 254, and 255 for unknown.")
     return values.astype(np.uint8)
+
+
+def as_plane(pixels: Any, name: str) -> ImageInput:
+    """Pixels (Y, X) or (Y, X, C) as an image: what their dimensions are is not guessed.
+
+    Raises
+    ------
+    ImageError
+        When they are empty or complex, or have other dimensions.
+    """
+    return ImageInput.from_array(pixels, axes=Axes("YX" if len(pixels.shape) == 2 else "YXC"), name=name)
 
 
 def known_labels(pair: Pair) -> npt.NDArray[np.uint8]:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from napari_runet.images.image_input import ImageInput, Region
+from napari_runet.images.image_input import Region
 from napari_runet.images.normalisation import IntensityRange, normalise
 from napari_runet.images.rescaling import View, ViewedPlane
 from napari_runet.inference.channels import match_channels
@@ -19,7 +19,7 @@ from napari_runet.models.card import ModelCard
 from napari_runet.networks import IterativeNetwork
 from napari_runet.training.holding_out import Group
 from napari_runet.training.losses import UNKNOWN
-from napari_runet.training.pairs import Pair, known_labels
+from napari_runet.training.pairs import Pair, as_plane, known_labels
 
 CELL = 128
 MARGIN = 96
@@ -52,7 +52,7 @@ def as_seen(pair: Pair, model: LoadedModel) -> Pair:
 
     Images whose structures the model sees well as they are, and those of models that do not say, stay the same.
     """
-    source = ImageInput.from_array(pair.image, name=pair.name)
+    source = as_plane(pair.image, pair.name)
     scale = pixel_size_of(model.card, model.runner, source).scale
     if scale == 1:
         return pair
@@ -66,7 +66,7 @@ def as_seen(pair: Pair, model: LoadedModel) -> Pair:
 def pair_intensities(card: ModelCard, pair: Pair) -> IntensityRange:
     """The intensities that the image of a pair is normalised by, as the card says."""
     pixels = pair.image if pair.measured is None else pair.measured
-    return plane_intensities(card, ImageInput.from_array(pixels, name=pair.name), ())
+    return plane_intensities(card, as_plane(pixels, pair.name), ())
 
 
 class PatchReader:
@@ -84,7 +84,7 @@ class PatchReader:
         self.card = card
         self.network = network
         self.pairs = pairs
-        self.sources = [ImageInput.from_array(pair.image, name=pair.name) for pair in pairs]
+        self.sources = [as_plane(pair.image, pair.name) for pair in pairs]
         self.labels = [known_labels(pair) for pair in pairs]
         self._ranges: dict[int, IntensityRange] = {}
 

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from napari_runet.images.image_input import ImageInput
 from napari_runet.images.normalisation import measure_range, normalise
 from napari_runet.inference.channels import match_channels
 from napari_runet.models.card import ModelCard
@@ -17,7 +16,7 @@ from napari_runet.training.augmentation import Augmentation, recolour
 from napari_runet.training.compositing import drawn_background, paste, tinted
 from napari_runet.training.draws import Draws
 from napari_runet.training.losses import UNKNOWN
-from napari_runet.training.pairs import DataError, Pair, known_labels
+from napari_runet.training.pairs import DataError, Pair, as_plane, known_labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +33,7 @@ class Sample:
 
 def prepare(pair: Pair, card: ModelCard, *, outside_fov: str = "ignore") -> Sample:
     """Normalise a pair as the card says; outside the field of view labels count as background or not at all."""
-    source = ImageInput.from_array(pair.image, name=pair.name)
+    source = as_plane(pair.image, pair.name)
     normalisation = card.normalisation
     intensities = measure_range(
         source, (), normalisation.low_percentile, normalisation.high_percentile, per_channel=normalisation.per_channel
@@ -209,7 +208,7 @@ def photographs(channels: int) -> list[Sample]:
     pictures = [getattr(skimage.data, name)() for name in PHOTOGRAPHS]
     samples = []
     for number, picture in enumerate(pictures):
-        source = ImageInput.from_array(picture)
+        source = as_plane(picture, "photograph")
         pixels = normalise(source.plane(), measure_range(source, (), 0.5, 99.5, per_channel=True))
         image = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
         image = image if image.shape[0] == channels else image.mean(dim=0, keepdim=True).expand(channels, -1, -1)

@@ -2,14 +2,13 @@
 
 import numpy as np
 
-from napari_runet.images.image_input import ImageInput
 from napari_runet.images.thresholding import labels_from, quantise
 from napari_runet.inference.iterations import iterate_plane
 from napari_runet.models.card import ModelCard
 from napari_runet.networks import IterativeNetwork
 from napari_runet.training.losses import UNKNOWN
 from napari_runet.training.metrics import overlap
-from napari_runet.training.pairs import Pair, known_labels
+from napari_runet.training.pairs import Pair, as_plane, known_labels
 
 
 def validate(card: ModelCard, network: IterativeNetwork, pairs: list[Pair], iterations: int) -> tuple[float, ...]:
@@ -23,7 +22,7 @@ def validate(card: ModelCard, network: IterativeNetwork, pairs: list[Pair], iter
         known = truth != UNKNOWN
         if not (truth[known] > 0).any():
             continue
-        source = ImageInput.from_array(pair.image, name=pair.name)
+        source = as_plane(pair.image, pair.name)
         steps = iterate_plane(
             card, network, source, iterations=iterations, tile_size=card.tile_size, tile_overlap=card.tile_overlap
         )
