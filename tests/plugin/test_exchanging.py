@@ -72,3 +72,22 @@ def test_what_fits_on_no_open_image_is_said(make_napari_viewer, qtbot, own_home,
     until_told(qtbot, panel, "There are no label images")
     panel.correcting.close()
     panel.engine.close()
+
+
+def test_an_image_whose_name_ends_in_a_number_gets_its_own_corrections(
+    make_napari_viewer, qtbot, own_home, tmp_path, photograph, card
+):
+    viewer = make_napari_viewer()
+    viewer.add_image(photograph, name="eye", rgb=True)
+    numbered = viewer.add_image(photograph, name="eye_1", rgb=True)
+    panel = dock(viewer)
+    panel.choices.choose_model(next(model for model in panel.session.models if model.card.id == "retina"))
+    labels = np.full((150, 200), UNKNOWN, np.uint8)
+    labels[5, 5] = 1
+    export_correction(tmp_path, "eye_1", photograph, Correction(labels))
+    panel.exchanging.import_from(tmp_path)
+    until_told(qtbot, panel, "of 1 image;")
+    (plane,) = panel.correcting.images.corrected_planes()
+    assert plane.image is numbered
+    panel.correcting.close()
+    panel.engine.close()

@@ -279,6 +279,18 @@ def test_grey_images_are_learned_from_however_they_come(model, monkeypatch, grey
         torch.testing.assert_close(candidate.state[name], tensor, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("parent", [False, True])
+def test_a_model_that_was_taught_is_not_said_to_be_untrained(model, tmp_path, parent):
+    save_network(tmp_path / "old", model.card, model.network)
+    names = (ClassInfo(name="ground", color="#000000"), ClassInfo(name="stripe", color="#ffffff"))
+    made = new_model(tmp_path / "made", "made", names, parent=tmp_path / "old" if parent else None)
+    assert "fine-tune to teach it stripe" in made.sentence
+    candidate, _ = last(napari_runet.load_model(tmp_path / "made", "cpu"), [stripes(1)[0]], training_steps=2)
+    assert candidate.card.sentence == "Finds stripe, as it was taught by corrections."
+    candidate, _ = last(model, [stripes(1)[0]], training_steps=2)
+    assert candidate.card.sentence == model.card.sentence
+
+
 def test_channels_that_are_no_colours_are_learned_from_too(tmp_path):
     classes = (ClassInfo(name="ground", color="#000000"), ClassInfo(name="stripe", color="#ffffff"))
     card = new_model(tmp_path / "two", "two", classes, channels=2)

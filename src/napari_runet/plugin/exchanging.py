@@ -102,10 +102,10 @@ class Exchanging:
 
     def _place_of(self, stem: str) -> "tuple[Image | None, tuple[int, ...]]":
         """The open image whose corrections would be exported under a name, and the plane's index."""
-        for image in images_in(self._viewer):
-            name = file_stem(image.name)
-            if stem == name:
-                return image, ()
+        images = {file_stem(image.name): image for image in images_in(self._viewer)}
+        if stem in images:
+            return images[stem], ()
+        for name, image in images.items():
             numbers = stem.removeprefix(f"{name}_").split("_")
             if stem.startswith(f"{name}_") and all(number.isdecimal() for number in numbers):
                 return image, tuple(int(number) for number in numbers)

@@ -18,6 +18,7 @@ from napari_runet.settings import FineTuningSettings
 from napari_runet.training.correction_trainer import total_training_steps
 from napari_runet.training.judging import Figures
 from napari_runet.training.pairs import Pair, known_labels
+from napari_runet.training.patches import is_untrained
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +67,14 @@ def candidate_card(parent: ModelCard, settings: FineTuningSettings, pairs: list[
         "seconds": round(figures.seconds, 1),
     }
     title = (settings.name or f"{parent.title}, fine-tuned")[:80]
+    sentence = parent.sentence
+    if is_untrained(parent):
+        sentence = f"Finds {', '.join(parent.class_names[1:])}, as it was taught by corrections."[:300]
     return parent.model_copy(
         update={
             "id": id_from(settings.name or f"{parent.id}-tuned"),
             "title": title,
+            "sentence": sentence,
             "training_data": (*parent.training_data, source),
             "training": training,
             "metrics": {"fine_tuning": figures.as_json()},
