@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
+from engine_helpers import wait_until
 from PIL import Image
 
 from napari_runet import segment, segment_files
@@ -103,6 +104,21 @@ def test_a_worker_that_dies_costs_its_image_alone(model, folder, tmp_path):
     assert "1.png: The process that computes was killed" in tally.problems[0]
     ends = dict(told.ends())
     assert isinstance(ends[2], Outcome) and isinstance(ends[1], str)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no SIGKILL")
+def test_a_worker_that_dies_between_two_images_costs_none(model, folder, tmp_path):
+    told = Told()
+
+    def kill_after_the_first(number, what):
+        told(number, what)
+        if number == 0 and isinstance(what, Outcome):
+            os.kill(batch.worker_pid, signal.SIGKILL)
+            wait_until(lambda: batch.worker_pid is None, "the worker to be lost")
+
+    batch = WorkerBatch(planned(model, folder, tmp_path / "out"), model, kill_after_the_first)
+    tally = batch.run()
+    assert (tally.done, len(tally.problems)) == (3, 1), tally.problems
 
 
 def test_a_model_replaced_after_the_plan_is_refused(model, folder, tmp_path):

@@ -103,12 +103,12 @@ class WorkerBatch:
         """Wait for the end of a job."""
         while True:
             event = self._events.get()
+            if event.id != self._request:
+                continue
             if isinstance(event, WorkerLost):
                 if not self._stopped:
                     self._fail(run, number, job, f"{job.image}: {event.message}")
                 return
-            if event.id != self._request:
-                continue
             if isinstance(event, FileProgress):
                 self._told(number, event.share)
             elif isinstance(event, FileEstimate):
