@@ -5,19 +5,25 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
+from unittest import mock
 
 import cloudpickle
 import distributed
 import numpy as np
 import psutil
 import pytest
+import torch
+from PIL import Image
 
 from napari_runet import load_model, segment_files
 from napari_runet.batch.block_record import BlockRecord
 from napari_runet.batch.output import Output
-from napari_runet.batch.run import plan
+from napari_runet.batch.run import BatchRun, plan
 from napari_runet.inference import cluster
+from napari_runet.inference.backends import choosing
 from napari_runet.inference.cluster import ClusterError, check_versions, connect, local_workers
+from napari_runet.inference.cluster_model import ModelPlugin
 from napari_runet.inference.many_files import carry_out
 from napari_runet.settings import SegmentationSettings
 from ome_zarr_images import write_image
@@ -95,6 +101,10 @@ def test_workers_keep_the_memory_of_a_layer_for_the_next(model, monkeypatch):
     assert pages < 100  # about 500 where they are given back
 
 
+def models_on(cluster):
+    return sum(name.startswith("napari-runet") for name in cluster.scheduler.worker_plugins)
+
+
 def test_any_scheduler_does_for_one_batch_after_another(model, tmp_path):
     from distributed import LocalCluster
 
@@ -115,11 +125,38 @@ def test_any_scheduler_does_for_one_batch_after_another(model, tmp_path):
                     planned = plan([image], Output(folder=tmp_path / name), model.card, settings)
                     tally = carry_out(planned, model, cluster=workers)
                     assert counts(tally) == (1, 0, 0), tally.problems
+                with connect(cluster.scheduler_address, model, "cpu"):
+                    assert models_on(cluster) == 2, "each batch has a model of its own"
+            assert models_on(cluster) == 0
         finally:
             worker.terminate()
             worker.wait()
     segment_files(image, model, tmp_path / "alone", tile_size=64)
     assert files_in(tmp_path / "alone", "large.ome.zarr/**/*") == files_in(tmp_path / "b", "large.ome.zarr/**/*")
+
+
+@pytest.mark.parametrize("backend", ["reference", "float32", "auto"])
+def test_workers_compute_as_the_model_was_loaded(home, monkeypatch, backend):
+    monkeypatch.setattr(choosing, "has_fast_bfloat16", lambda: False)
+    plugin = ModelPlugin(load_model("tiny", "cpu", backend), "cpu", 1)
+    monkeypatch.setattr(choosing, "has_fast_bfloat16", lambda: True)  # of the worker's processor
+    plugin.setup(mock.Mock())
+    runner = plugin.model.runner
+    assert getattr(runner, "dtype", None) == (None if backend == "reference" else torch.float32)
+    assert (runner is plugin.model.network) == (backend == "reference")
+
+
+def test_workers_that_work_elsewhere_find_what_images_begin_from(home, pictures, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "starts").mkdir()
+    for number in (1, 2, 10):
+        Image.fromarray(np.ones((40, 48 + number), np.uint8)).save(tmp_path / "starts" / f"picture-{number}.png")
+    planned = plan(["pictures"], Output(folder="out"), load_model("tiny", "cpu").card, SegmentationSettings(),
+                   start=Path("starts"))  # fmt: skip
+    with BatchRun(planned) as run:
+        for job in run.jobs:
+            whole = cluster._with_whole_paths(job)
+            assert whole.start == tmp_path / "starts" / f"{job.name}.png" and whole.image == job.image.absolute()
 
 
 def test_no_scheduler_or_another_version_is_a_sentence(model, pictures, monkeypatch, tmp_path):

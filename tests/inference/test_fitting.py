@@ -10,6 +10,7 @@ from test_iterations import tiny_model
 
 from napari_runet.images.image_input import ImageInput
 from napari_runet.inference import fitting
+from napari_runet.inference.backends import choosing
 from napari_runet.inference.blocks import at_once
 from napari_runet.inference.devices import DeviceChoice
 from napari_runet.inference.fitting import bytes_a_pixel, fitting_tile
@@ -97,6 +98,13 @@ def test_the_cpu_takes_over(image, error, sentence):
     with pytest.warns(UserWarning, match=sentence):
         steps = run(image, model, tile_size=256)
     assert steps[-1].device == "cpu" and [step.number for step in steps] == [1, 2, 3]
+
+
+def test_the_cpu_computes_in_the_precision_that_was_asked_for(monkeypatch):
+    monkeypatch.setattr(choosing, "has_fast_bfloat16", lambda: True)
+    for asked, dtype in (("float32", torch.float32), ("auto", torch.bfloat16)):
+        model = replace(ready(*tiny_model(), DeviceChoice("cpu", ""), asked), device=GPU)
+        assert model.on_cpu("It is gone.").runner.dtype == dtype
 
 
 def test_what_the_cpu_computes_is_right(image):

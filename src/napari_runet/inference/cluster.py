@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
@@ -58,6 +58,10 @@ class Cluster:
         self._client = client
         self._plugin = ModelPlugin(model, device, torch.get_num_threads())
         client.register_plugin(self._plugin, name=self._plugin.name)
+
+    def close(self) -> None:
+        """Have the workers forget the model."""
+        self._client.unregister_worker_plugin(self._plugin.name)
 
     @property
     def address(self) -> str:
@@ -118,7 +122,8 @@ class Cluster:
 def _with_whole_paths(job: Job) -> Job:
     """A job for a process that works in another folder."""
     output = job.output.model_copy(update={"folder": job.output.folder.absolute()})
-    return job.model_copy(update={"image": job.image.absolute(), "output": output})
+    start = None if job.start is None else job.start.absolute()
+    return job.model_copy(update={"image": job.image.absolute(), "output": output, "start": start})
 
 
 def _end_of(future: "Future") -> Any:
@@ -224,7 +229,8 @@ def connect(address: str, model: LoadedModel, device: DeviceName = "auto") -> It
         nobody = f"The scheduler at {address} has no workers; start some by `dask worker {address}`."
         _wait_for(client, 1, CONNECTING, nobody)
         check_versions(client.get_versions(packages=["napari_runet"]), address)
-        yield Cluster(client, model, device)
+        with closing(Cluster(client, model, device)) as cluster:
+            yield cluster
 
 
 CONNECTING = 10

@@ -1,6 +1,7 @@
 """A model that each worker of a cluster loads once."""
 
 import os
+import uuid
 
 import dask.config
 import torch
@@ -27,19 +28,19 @@ class ModelPlugin(WorkerPlugin):  # type: ignore[misc]
     Attributes
     ----------
     name
-        By which tasks find it.
+        By which tasks find it: of this plugin alone, for batches of several people may share a cluster.
     model
         The model, on a worker.
     """
 
     def __init__(self, model: LoadedModel, device: DeviceName, threads: int) -> None:
         self._card, self._device = model.card, device
-        self._backend: BackendName = "reference" if model.backend is None else "auto"
-        if getattr(model.backend, "dtype", None) == torch.float32:
-            self._backend = "float32"
+        self._backend: BackendName = model.asked
+        if model.asked == "auto" and getattr(model.backend, "dtype", None) == torch.float32:
+            self._backend = "float32"  # as here, whatever the workers' processors are faster in
         self._weights = {name: tensor.cpu().numpy() for name, tensor in model.network.state_dict().items()}
         self.threads = threads
-        self.name = f"napari-runet-{model.card.sha256}-{device}"
+        self.name = f"napari-runet-{uuid.uuid4().hex}"
         self.model: LoadedModel
 
     def setup(self, worker: Worker) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from napari_runet.batch.output import Output, is_out_of_room
 from napari_runet.batch.record import Job, Outcome
@@ -64,7 +64,7 @@ def segment_files(
     images
         Files, folders and patterns.
     model
-        From `load_model`, or what it takes.
+        From `load_model`, or what it takes; workers compute on the device that it was loaded to.
     output
         Folder for the masks and ``summary.csv``.
     pattern
@@ -111,7 +111,7 @@ def segment_files(
     settings = SegmentationSettings(
         iterations=iterations, threshold=threshold, tile_size=tile_size, follow_time=follow_time
     )
-    loaded = model if isinstance(model, LoadedModel) else load_model(model)
+    loaded, device = (model, model.device.name) if isinstance(model, LoadedModel) else (load_model(model), "auto")
     written = Output(
         folder=Path(output),
         format=file_format,
@@ -123,7 +123,7 @@ def segment_files(
     inputs = [images] if isinstance(images, str | Path) else images
     begin = None if start is None else Path(start)
     planned = plan(inputs, written, loaded.card, settings, pattern=pattern, axes=axes, start=begin, overwrite=overwrite)
-    with who_works(loaded, settings.device, workers, scheduler) as cluster:
+    with who_works(loaded, cast("DeviceName", device), workers, scheduler) as cluster:
         return carry_out(planned, loaded, told, cluster=cluster)
 
 
@@ -199,5 +199,5 @@ def _one_by_one(jobs: Sequence[Job], model: LoadedModel, told: Told, run: Runner
 def _by_cluster(jobs: Sequence[Job], model: LoadedModel, told: Told, cluster: "Cluster") -> Iterator[End]:
     """Files side by side, and then large images one after the other, each by all workers."""
     large = [job for job in jobs if job.is_in_blocks]
-    yield from cluster.files(job for job in jobs if job not in large)
+    yield from cluster.files(job for job in jobs if not job.is_in_blocks)
     yield from _one_by_one(large, model, told, cluster.run)

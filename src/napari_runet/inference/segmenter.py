@@ -35,7 +35,8 @@ class LoadedModel:
     """A model that is ready to run: its card, its network, and where it is.
 
     `backend` is what runs instead of the network, see `napari_runet.inference.backends`; None for the network itself.
-    `spare` is a copy of a GPU's network in the computer's memory, for when the GPU is lost.
+    `spare` is a copy of a GPU's network in the computer's memory, for when the GPU is lost; `asked` is which backend
+    was asked for.
     """
 
     card: ModelCard
@@ -43,6 +44,7 @@ class LoadedModel:
     device: DeviceChoice
     backend: IterativeNetwork | None = None
     spare: IterativeNetwork | None = None
+    asked: BackendName = "auto"
 
     @property
     def runner(self) -> IterativeNetwork:
@@ -52,7 +54,7 @@ class LoadedModel:
     def on_cpu(self, reason: str) -> "LoadedModel":
         """The same model on the CPU."""
         network = copy.deepcopy(self.network if self.spare is None else self.spare)
-        return ready(self.card, network, DeviceChoice("cpu", reason))
+        return ready(self.card, network, DeviceChoice("cpu", reason), self.asked)
 
 
 def load_model(name: str | Path, device: DeviceName = "auto", backend: BackendName = "auto") -> LoadedModel:
@@ -85,7 +87,7 @@ def ready(
     """Place a network on a device and choose what runs it there; its weights must not change any more."""
     spare = None if device.name == "cpu" else copy.deepcopy(network)
     placed = place(network, device.name)
-    return LoadedModel(card, placed, device, accelerated(placed, backend), spare)
+    return LoadedModel(card, placed, device, accelerated(placed, backend), spare, backend)
 
 
 def place(network: IterativeNetwork, device: str) -> IterativeNetwork:
