@@ -5,7 +5,7 @@ import pytest
 from correcting_helpers import PATIENCE, dock, paint, predict, press
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QColorDialog
+from qtpy.QtWidgets import QApplication, QColorDialog
 
 from napari_runet.engine.messages import Failed
 from napari_runet.models.store import ModelStore, read_card
@@ -71,6 +71,35 @@ def test_a_model_from_nothing_is_made_chosen_and_painted_for_without_a_mask(pane
     known = panel.session.correction.known
     qtbot.waitUntil(lambda: known.flags.any(), timeout=PATIENCE)
     assert set(np.unique(known.labels[known.flags != 0])) == {2} and known.classes == ("background", "grain", "wall")
+
+
+def test_a_model_is_described_by_the_keyboard_alone_and_all_of_it_can_be_read(panel, qtbot, monkeypatch):
+    asked = []
+    monkeypatch.setattr(panel.engine, "new_model", lambda output, **options: asked.append((output, options)) or "new 1")
+    dialog = ask(panel, qtbot)
+    qtbot.waitUntil(dialog.name.hasFocus, timeout=PATIENCE)
+
+    def type_on(text, *keys):
+        QTest.keyClicks(QApplication.focusWidget(), text)
+        for key in keys:
+            QTest.keyClick(QApplication.focusWidget(), key)
+
+    type_on("tiny")
+    assert "already" in dialog.problem.text()
+    qtbot.waitUntil(lambda: dialog.height() >= dialog.layout().totalHeightForWidth(dialog.width()), timeout=PATIENCE)
+    dialog.name.clear()
+    type_on("Twigs", Qt.Key.Key_Tab)
+    assert dialog.rows[0].name.hasFocus()
+    type_on("twig", Qt.Key.Key_Tab)
+    while not dialog.add.hasFocus():
+        type_on("", Qt.Key.Key_Tab)
+    type_on("", Qt.Key.Key_Space)
+    assert dialog.rows[1].name.hasFocus() and "Each class" in dialog.problem.text()
+    type_on("", Qt.Key.Key_Return)
+    assert len(dialog.rows) == 2 and dialog.isVisible()  # it cannot be made yet
+    type_on("leaf", Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: bool(asked), timeout=PATIENCE)
+    assert [info.name for info in asked[0][1]["classes"]] == ["background", "twig", "leaf"]
 
 
 def test_layers_of_another_model_are_offered_and_a_taken_name_is_refused(panel, qtbot, monkeypatch):

@@ -17,9 +17,9 @@ def named_classes(names: Sequence[str], colours: Sequence[str] = COLOURS) -> tup
         When there is no name, one stands twice or is too long, or there are more than 254.
     """
     names = [name.strip() for name in names]
-    if not names or not all(names):
+    if not any(names):
         raise ValueError("Name at least one class; the background is added by itself.")
-    if len(set(names)) < len(names) or BACKGROUND.name in names:
+    if not all(names) or len(set(names)) < len(names) or BACKGROUND.name in names:
         raise ValueError("Each class needs a name of its own, other than background.")
     if len(names) > 254:
         raise ValueError(f"{len(names)} classes are too many; a model tells at most 254 from the background.")

@@ -1,5 +1,6 @@
 """Asks what a new model is called, what it shall find, and what it starts with."""
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSize
@@ -97,6 +98,7 @@ class NewModelDialog(QDialog):
         self.name.setMaxLength(56)
         self.name.textChanged.connect(self._refresh)
         self.add = QPushButton("Add a class")
+        self.add.setAutoDefault(False)  # Return makes the model
         self.add.clicked.connect(self._add_row)
         self.channels = QComboBox()
         for text, count in CHANNELS.items():
@@ -150,8 +152,13 @@ class NewModelDialog(QDialog):
 
     def _add_row(self) -> None:
         row = ClassRow(COLOURS[len(self.rows) % len(COLOURS)], self._refresh, self._remove_row)
-        self.rows.append(row)
         self._rows.insertWidget(self._rows.count() - 1, row)
+        above = self.rows[-1].remove if self.rows else self.name
+        for before, after in pairwise((above, row.name, row.pick, row.remove, self.add)):
+            QWidget.setTabOrder(before, after)
+        self.rows.append(row)
+        if len(self.rows) > 1:
+            row.name.setFocus()
         self._refresh()
 
     def _remove_row(self, row: ClassRow) -> None:
@@ -170,5 +177,8 @@ class NewModelDialog(QDialog):
             text = str(error)
         self.problem.setText(text)
         self.make.setEnabled(not text)
+        layout = self.layout()
+        if layout is not None:  # a sentence of two lines does not make it higher by itself
+            self.resize(self.width(), max(self.height(), layout.totalHeightForWidth(self.width())))
         for row in self.rows:
             row.remove.setEnabled(len(self.rows) > 1)

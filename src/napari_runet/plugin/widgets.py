@@ -166,14 +166,14 @@ def combo_box(name: str, before_opening: Callable[[], object] = lambda: None) ->
 
 
 def fill(box: QComboBox, entries: "Sequence[tuple[str, Any]]", chosen: object) -> None:
-    """Show entries (text, value) in a combo box, without telling anyone; the chosen one by identity, words by value."""
+    """Show entries (text, value) in a combo box, and which of them is chosen, without telling anyone."""
     with quiet(box):
         box.clear()
         for position, (text, value) in enumerate(entries):
             box.addItem(text, value)
             box.setItemData(position, text, Qt.ItemDataRole.ToolTipRole)
-        same = (value is chosen or (isinstance(value, str) and value == chosen) for _, value in entries)
-        box.setCurrentIndex(next((position for position, it_is in enumerate(same) if it_is), -1))
+        values = [value for _, value in entries]
+        box.setCurrentIndex(values.index(chosen) if chosen in values else -1)
 
 
 @contextmanager
