@@ -59,6 +59,12 @@ def test_what_was_painted_goes_along_as_one_stroke(movie, qtbot):
     assert panel.session.correction_notice.text == copied
     np.testing.assert_array_equal(here.known.flags != 0, painted)
     assert not section.carry.isVisible()  # there is no frame after it
+    viewer.layers.selection.active = here.layer  # of another frame, which is on show as soon as one scrolls to it
+    assert panel.session.correction_notice.text == copied
+    viewer.dims.set_current_step(0, 1)
+    assert panel.session.correction is here and not panel.session.correction_notice.text
+    viewer.dims.set_current_step(0, 2)
+    viewer.layers.selection.active = there.layer
 
     native = viewer.window._qt_viewer.canvas.native
     native.setFocus()
@@ -89,3 +95,37 @@ def test_the_key_copies_and_a_prediction_of_the_next_frame_is_kept_around(movie,
     expected[30:40, 70] = 1
     expected[12:16, 70] = 0
     np.testing.assert_array_equal(panel.session.correction.shown, expected)
+
+
+def test_a_frame_that_is_not_corrected_shows_its_mask_and_the_key_for_painting_corrects_it(
+    movie, qtbot, card, default_keys
+):
+    viewer, panel, mask = movie
+    here, image = panel.session.correction, panel.session.image
+    assert not panel.session.results.iterations[1].visible
+    viewer.dims.set_current_step(0, 2)
+    other = 1 - mask
+    shown = predict(panel, image, other, card, run="run 2").layer
+    assert shown.visible
+    viewer.layers.selection.active = here.layer
+    for frame, visible in ((1, False), (2, True), (0, True), (1, False), (2, True)):
+        viewer.dims.set_current_step(0, frame)
+        assert shown.visible == visible, frame
+    native = viewer.window._qt_viewer.canvas.native
+    native.setFocus()
+    QTest.keyClick(native, Qt.Key.Key_W)
+    assert "Correct" in panel.session.correction_notice.text
+    QTest.keyClick(native, Qt.Key.Key_U)  # still on the layer of the other frame
+    qtbot.waitUntil(lambda: panel.session.correction not in (None, here), timeout=15_000)
+    there = panel.session.correction
+    np.testing.assert_array_equal(there.shown, other)
+    assert viewer.layers.selection.active is there.layer and there.layer.mode == "erase" and not shown.visible
+    shown.visible = True  # to compare
+    qtbot.wait(100)
+    assert shown.visible
+    viewer.layers.remove(there.layer)
+    assert shown.visible
+    shown.visible = False
+    for frame in (0, 2):
+        viewer.dims.set_current_step(0, frame)
+        assert not shown.visible, "what people hide stays hidden"

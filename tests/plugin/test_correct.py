@@ -108,7 +108,9 @@ def test_taking_the_new_prediction_is_one_step_and_leaves_corrections(corrected,
     assert not panel.correcting.predictions.has_newer(plane)
     predict(panel, image, 1 - mask, card, "run 2")
     assert panel.correcting.predictions.has_newer(plane)
+    layer.mode = "erase"
     assert panel.correcting.take_prediction() > 0
+    assert layer.mode == "erase"  # whoever is at work goes on
     expected = np.where(known != UNKNOWN, known, 1 - mask)
     assert np.array_equal(layer.data, expected)
     for act, state in ((layer.undo, held), (layer.redo, expected), (layer.undo, held)):

@@ -139,3 +139,7 @@ def test_a_mask_of_other_classes_is_not_painted_on(panel, card):
     panel.choices.choose_model(next(model for model in panel.session.models if model.card.id == "tiny"))
     assert not panel.fine_tuning.start()
     assert "vessel" in panel.session.tuning_notice.text and "learns nothing" in panel.session.tuning_notice.text
+    panel.correcting.correct()
+    assert "learns nothing from this layer" in panel.session.correction_notice.text
+    panel.choices.choose_model(retina)  # as that sentence says
+    assert not panel.session.correction_notice.text

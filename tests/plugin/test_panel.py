@@ -155,6 +155,25 @@ def test_a_panel_begins_with_the_model_that_was_chosen_last(make_napari_viewer: 
     assert begun.model == begun.models[0] and not begun.notice.text
 
 
+def test_the_list_of_models_shows_the_one_that_was_chosen_from_it(
+    viewer: Any, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "home"
+    shutil.copytree(home, own)
+    monkeypatch.setenv("NAPARI_RUNET_HOME", str(own))
+    panel = open_panel(viewer)
+    models = panel.model_section.models
+    for title in ("Retina vessels", "Tiny (yours)", "Tiny (yours)"):
+        models.showPopup()  # reads all cards anew
+        models.hidePopup()
+        models.setCurrentIndex(models.findText(title))
+        models.activated.emit(models.currentIndex())
+        assert models.currentText() == title
+    shutil.rmtree(own / "models" / "tiny-classes")  # another entry than the chosen one
+    panel.choices.list_models()
+    assert models.currentText() == "Tiny (yours)" and models.findText("Tiny-classes (yours)") == -1
+
+
 def test_a_card_can_be_read(viewer: Any) -> None:
     panel = panel_with(viewer)
     card = panel.session.model.card
@@ -230,6 +249,29 @@ def test_one_click_and_all_that_people_do_to_layers(viewer: Any, qtbot: Any, pho
     assert layers[0].visible
     segment(qtbot, again)
     assert len(viewer.layers) == 4
+
+
+def test_new_masks_do_not_show_through_what_is_being_corrected(viewer: Any, qtbot: Any, photograph: np.ndarray) -> None:
+    image = viewer.add_image(photograph, rgb=True, name="eye")
+    panel = panel_with(viewer)
+    segment(qtbot, panel)
+    layer = panel.correcting.correct()
+    assert layer is not None
+    panel.session.settings = panel.session.settings.model_copy(update={"iterations": 4})
+    segment(qtbot, panel)
+    results = panel.session.results
+    assert results is not None and len(results.result) == panel.session.shown == 4
+    assert [there for there in viewer.layers if there.visible] == [image, layer]
+    assert viewer.layers.selection.active is layer and layer.mode == "paint"
+    assert "hidden" in panel.session.notice.text
+    layer.visible = False  # now they are wanted
+    segment(qtbot, panel)
+    assert results.iterations[4].visible and "hidden" not in panel.session.notice.text
+    panel.correcting.correct()
+    assert layer.visible and not results.iterations[4].visible
+    viewer.layers.remove(layer)
+    assert results.iterations[4].visible
+    panel.correcting.close()
 
 
 def test_all_open_images_one_after_the_other(viewer: Any, qtbot: Any, photograph: np.ndarray) -> None:

@@ -137,6 +137,8 @@ def test_stroke_refine_step_take_it_undo(painting, qtbot):
     assert int((taken != painted).sum()) == offered and taken[38, 90] == 1
     assert plane.known.counts.added == (painted[:80] == 1).sum(), "what was taken is nothing that a person said"
     assert not section.take.isEnabled()
+    key(viewer, qtbot, Qt.Key.Key_T)  # there is nothing left to take, and so nothing that undo would take back
+    assert section.notice.text() == "Nothing else would change."
     key(viewer, qtbot, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     qtbot.waitUntil(lambda: session.refined_pixels == offered, timeout=PATIENCE)
     np.testing.assert_array_equal(plane.layer.data, painted)

@@ -13,6 +13,7 @@ from napari_runet.io.images import FileError, read_image
 from napari_runet.io.masks import write_mask, write_stack
 from napari_runet.io.ome_zarr import is_zarr
 from napari_runet.io.opening import open_image
+from napari_runet.plugin.layer_writing import set_visible
 from napari_runet.plugin.layers import label_colormap, label_colors
 from napari_runet.plugin.opening_zarr import read
 from napari_runet.plugin.placing import place
@@ -106,7 +107,7 @@ class BatchOpening:
             self._choices.choose_model(made_by)  # the classes that are painted are those of the mask
         source = self._choices.source(image)
         layer = self._correcting.correct(self._mask_at(row, source))
-        mask.visible = False
+        set_visible(mask, False)
         return layer
 
     def save(self, row: "Row") -> None:
@@ -211,7 +212,7 @@ class BatchOpening:
             source = self._choices.source(image)
             layer.data = _lifted(labels, place(image, source), source)
             layer.editable = False
-        layer.visible = True
+        set_visible(layer, True)
 
     def _mask_at(self, row: "Row", source: "Source") -> "npt.NDArray[np.uint8]":
         """(Y, X) the mask of the plane that is shown."""

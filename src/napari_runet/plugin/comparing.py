@@ -7,6 +7,7 @@ from napari.layers import Labels
 
 from napari_runet.images.image_input import ImageError
 from napari_runet.images.thresholding import labels_from
+from napari_runet.plugin.layer_writing import set_visible
 from napari_runet.plugin.layers import CHANGE_COLORS, label_colormap, label_colors
 from napari_runet.plugin.placing import place
 from napari_runet.plugin.regions import region_of
@@ -14,6 +15,7 @@ from napari_runet.plugin.regions import region_of
 if TYPE_CHECKING:
     import numpy.typing as npt
     from napari.components import ViewerModel
+    from napari.layers import Layer
 
     from napari_runet.images.image_input import Region
     from napari_runet.models.card import ModelCard
@@ -40,7 +42,7 @@ class Comparison:
         self.card = card
         self.mask: Labels | None = None
         self.changes: Labels | None = None
-        self._hidden: list[object] = []
+        self._hidden: list[Layer] = []
 
     def show(self, foreground: "npt.NDArray[np.uint8]", region: "Region | None", what: str) -> None:
         """Show probabilities (K, h, w) uint8 of a box of the plane, or of all of it, as the candidate's mask."""
@@ -57,7 +59,7 @@ class Comparison:
         first = self.changes is None
         self.changes = self._put(self.changes, plane, None, name, CHANGE_COLORS)
         if first:
-            self.changes.visible = False
+            set_visible(self.changes, False)
         return int(differ.sum())
 
     def in_view(self) -> "Region | None":
@@ -79,9 +81,9 @@ class Comparison:
         if self._hidden:
             for layer in self._hidden:
                 if layer in self._viewer.layers:
-                    layer.visible = True  # type: ignore[attr-defined]
+                    set_visible(layer, True)
             self._hidden = []
-            self.mask.visible = False
+            set_visible(self.mask, False)
         else:
             self._hidden = [
                 layer
@@ -89,14 +91,14 @@ class Comparison:
                 if isinstance(layer, Labels) and layer.visible and layer not in (self.mask, self.changes)
             ]
             for layer in self._hidden:
-                layer.visible = False  # type: ignore[attr-defined]
-            self.mask.visible = True
+                set_visible(layer, False)
+            set_visible(self.mask, True)
 
     def close(self) -> None:
         """Take the layers away and show what was hidden."""
         for layer in self._hidden:
             if layer in self._viewer.layers:
-                layer.visible = True  # type: ignore[attr-defined]
+                set_visible(layer, True)
         self._hidden = []
         with self._viewer.layers.batched_update():
             for layer in (self.mask, self.changes):

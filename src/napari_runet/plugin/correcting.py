@@ -8,8 +8,9 @@ from napari_runet.images.image_input import ImageError
 from napari_runet.plugin.corrected_images import CorrectedImages
 from napari_runet.plugin.image_corrections import plane_key, source_at
 from napari_runet.plugin.large_layers import is_large
-from napari_runet.plugin.layers import large_labels_of, results_of
-from napari_runet.plugin.plane_correction import PlaneCorrection
+from napari_runet.plugin.layer_writing import set_visible
+from napari_runet.plugin.layers import found_in, large_labels_of
+from napari_runet.plugin.plane_correction import PlaneCorrection, corrections_over
 from napari_runet.plugin.plane_predictions import Predictions
 from napari_runet.plugin.reviewing import Reviewing
 from napari_runet.plugin.session import Notice
@@ -120,8 +121,8 @@ class Correcting:
         if start is None and self.predictions.newest(plane) is None:
             start = otherwise
         layer = self._open(plane, start)
-        self._hide_masks(results_of(self._viewer, image))
-        layer.visible = True
+        self._hide_masks(image)
+        set_visible(layer, True)
         self._viewer.layers.selection.active = layer
         layer.mode = "paint"
         self._session.correction_notice = self._notice_on(plane)
@@ -151,7 +152,7 @@ class Correcting:
         if opened is not None:
             self._viewer.layers.selection.active = opened
             opened.mode = "paint"
-            self._hide_masks(self._session.results)
+            self._hide_masks(image)
         if problems or opened is not None:
             text = " ".join(dict.fromkeys([*problems, *filter(None, notices)]))
             self._session.correction_notice = Notice(text, "warning" if text else "info")
@@ -176,7 +177,7 @@ class Correcting:
         layer = self._open(plane)
         plane.take_known(known)
         self._viewer.layers.selection.active = layer
-        self._hide_masks(self._session.results)
+        self._hide_masks(image)
         self.look()
         return layer
 
@@ -190,9 +191,9 @@ class Correcting:
         if run:
             plane.based_on = run
             changed = plane.take_prediction(prediction)
-        self._hide_masks(self._session.results)
+        self._hide_masks(plane.image)
         if plane.layer is not None:
-            plane.layer.visible = True
+            set_visible(plane.layer, True)
             self._viewer.layers.selection.active = plane.layer
         text = f"{changed} pixels were taken over; undo takes them back." if changed else "Nothing differs."
         self._session.correction_notice = Notice(text)
@@ -204,9 +205,12 @@ class Correcting:
             self._session.correction.forget()
 
     def brush(self, label: int | None = None) -> None:
-        """Paint with a class, by default the one in hand, or with 0: erase."""
+        """Paint with a class, by default the one in hand, or with 0: erase; where nothing is corrected, begin."""
         plane = self._session.correction
-        if plane is None or plane.layer is None or not plane.is_open:
+        if plane is None:
+            self.correct_with(label)
+            return
+        if plane.layer is None or not plane.is_open:
             return
         if label is None:
             in_hand = int(plane.layer.selected_label)
@@ -229,14 +233,16 @@ class Correcting:
         if image is None:
             session.correction, session.recovered = None, ""
             return
-        ours = self.images.of(image)
+        ours, before = self.images.of(image), session.correction
         try:
-            key = plane_key(square_in_view(self._viewer, image, self._choices.source(image)))
+            source = self._choices.source(image)
+            key = plane_key(square_in_view(self._viewer, image, source))
         except ImageError:
             session.correction = None
             return
         plane = ours.planes.get(key)
         session.correction = plane if plane is not None and plane.is_open else None
+        self._cover(image, source, before)
         session.recovered = ours.sentence
         session.corrected += 1
 
@@ -300,12 +306,24 @@ class Correcting:
             "warning",
         )
 
-    def _hide_masks(self, results: "ResultLayers | None") -> None:
-        """Hide what lies below the correction layer, so that what is erased is seen to go."""
-        image = self._session.image
-        below = [] if image is None else [layer for layer, _ in large_labels_of(self._viewer, image)]
-        for layer in [*below, *(results.all() if results is not None else ())]:
-            layer.visible = False
+    def _hide_masks(self, image: "Image") -> None:
+        """Hide what lies below a correction layer of an image, so that what is erased is seen to go."""
+        for layer, _ in large_labels_of(self._viewer, image):
+            set_visible(layer, False)
+        for results in self._masks_of(image):
+            results.cover()
+
+    def _masks_of(self, image: "Image") -> "list[ResultLayers]":
+        return [results for results in found_in(self._viewer) if results.image is image]
+
+    def _cover(self, image: "Image", source: "Source", came_from: PlaneCorrection | None) -> None:
+        """Hide the masks of a plane that was reached and is corrected, and show those of one that is not."""
+        plane = self._session.correction
+        if not corrections_over(self._viewer, image, source.index):
+            for results in self._masks_of(image):
+                results.uncover()
+        elif plane is not None and plane is not came_from and plane.source.corner is None:
+            self._hide_masks(image)
 
 
 def _foreground(card: "ModelCard") -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def set_visible(layer: "Layer", visible: bool) -> None:
-    """Show or hide a layer; napari draws everything anew also where that changes nothing."""
+    """Show or hide a layer; where that changes nothing, napari would draw everything anew and put brushes down."""
     if layer.visible != visible:
         layer.visible = visible
 

@@ -69,7 +69,8 @@ class Offers:
         if plane is None or result is None:
             return 0
         changed = plane.take_prediction(self._wanted(plane, result))
-        self._session.refine_notice = Notice(f"{changed} pixels were taken over; undo takes them back.")
+        taken = f"{changed} pixels were taken over; undo takes them back."
+        self._session.refine_notice = Notice(taken if changed else "Nothing else would change.")
         return changed
 
     def other(self) -> None:

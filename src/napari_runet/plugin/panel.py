@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from napari.utils.events import Event
     from qtpy.QtGui import QShowEvent
 
+    from napari_runet.plugin.reading import Source
+
 _SOON_MS = 200
 
 
@@ -229,7 +231,9 @@ class Panel(QWidget):
         events.results.connect(self.stepping.look)
         events.source.connect(self.stepping.look_at_plane)
         events.model.connect(self._warm_up)
-        events.image.connect(self._on_image)
+        events.source.connect(self._on_source)
+        events.image.connect(self._say_nothing)
+        events.model.connect(self._say_nothing)
         events.image.connect(self.correcting.look)
         for engine in (self.engine, self.tuning_engine):  # after all others who are told
             engine.told.connect(self._lay_out_now)
@@ -242,9 +246,13 @@ class Panel(QWidget):
     def _on_selected(self) -> None:
         self.choices.follow()
 
-    def _on_image(self) -> None:
-        """What was said of another image is not said of this one."""
+    def _say_nothing(self) -> None:
+        """What was said of correcting another image or plane, or with another model, is not said of this one."""
         self.session.correction_notice = self.session.refine_notice = Notice()
+
+    def _on_source(self, source: "Source | None", before: "Source | None") -> None:
+        if source is not None and before is not None and source.index != before.index:
+            self._say_nothing()
 
     def _on_dims(self) -> None:
         self.choices.look_again()

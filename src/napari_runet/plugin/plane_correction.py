@@ -242,6 +242,12 @@ class PlaneCorrection:
             self._outline.draw((self.known.flags & REVIEWED) != 0)
 
 
+def corrections_over(viewer: "ViewerModel", image: "Image", index: tuple[int, ...]) -> list[PlaneCorrection]:
+    """The corrections whose layers are to be seen on a plane of an image."""
+    there = (correction_of(layer) for layer in viewer.layers if layer.visible)
+    return [plane for plane in there if plane is not None and plane.image is image and plane.source.index == index]
+
+
 def correction_of(layer: object) -> PlaneCorrection | None:
     """What a layer corrects; None for a layer that corrects nothing, or a duplicate of one that does."""
     owner = getattr(layer, "metadata", {}).get(CORRECTION)

@@ -13,7 +13,6 @@ from napari_runet.engine.messages import Cancelled, Event, Failed, Finished, Ite
 from napari_runet.engine.requests import PlaneStart
 from napari_runet.images.image_input import Region
 from napari_runet.models.card import NOT_TRAINED_FOR_IT, goes_on_from_masks
-from napari_runet.plugin.layer_writing import set_visible
 from napari_runet.plugin.offers import Offers
 from napari_runet.plugin.plane_predictions import newest_result
 from napari_runet.plugin.plane_queue import PlaneJob, PlaneQueue
@@ -151,8 +150,8 @@ class Refining(QObject):
         if result is None or result.state != "complete" or self._session.correction is not plane:
             self._session.refine_notice = Notice("Nothing was refined: this part of the image was not segmented.")
             return
-        for layer in self._session.results.all() if self._session.results is not None else ():
-            set_visible(layer, False)  # else what is erased would still be seen
+        if self._session.results is not None:
+            self._session.results.cover()
         self.refine()
 
     # Asking

@@ -46,6 +46,8 @@ class ResultLayers:
         The run that was taken up last.
     index
         The plane on show.
+    covered
+        The iteration that was on show before a correction was laid over it; 0 for none.
     """
 
     def __init__(self, viewer: "ViewerModel", image: "Image", result: Result) -> None:
@@ -53,6 +55,7 @@ class ResultLayers:
         self.image = image
         self.latest = result
         self.index: Index = result.source.index
+        self.covered = 0
         self.planes: dict[Index, Result] = {self.index: result}
         self.iterations: dict[int, Labels] = {}
         self.of_plane = PlaneLayers(viewer, image, self)
@@ -204,6 +207,22 @@ class ResultLayers:
             if number != iteration and other in self._viewer.layers:
                 set_visible(other, False)
         return layer
+
+    def _on_show(self) -> list[int]:
+        """The iterations whose layers are to be seen."""
+        return [t for t, layer in self.iterations.items() if layer in self._viewer.layers and layer.visible]
+
+    def cover(self) -> None:
+        """Hide all layers, for what is erased above them shall be seen to go."""
+        self.covered = max(self._on_show(), default=self.covered)
+        for layer in self.all():
+            set_visible(layer, False)
+
+    def uncover(self) -> None:
+        """Show the iteration that was on show before, unless another one is by now."""
+        iteration, self.covered = min(self.covered, self.count), 0
+        if self.iterations.get(iteration) in self._viewer.layers and not self._on_show():
+            self.show(iteration)
 
     def editable_copy(self, iteration: int) -> Labels:
         """Add a Labels layer with an iteration's masks, in that one's place; no prediction ever writes to it."""

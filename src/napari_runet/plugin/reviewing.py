@@ -38,6 +38,7 @@ class Reviewing:
         """Take what is in view, or inside the shapes of a layer, as right; False when that cannot be."""
         plane = self._session.correction
         if plane is None:
+            self._session.correction_notice = Notice("Nothing is corrected here yet; press Correct first.", "warning")
             return False
         try:
             region = region_of(kind, self._viewer, plane.image, plane.source, shapes)

@@ -283,6 +283,8 @@ class Segmentation:
         """Nothing is under way any more: say how it went."""
         queue = self._queue
         text = queue.summary() or ("" if queue.total > 1 and queue.problems else self._stopped)
+        if text and self._showing.covered:
+            text += " The new masks are hidden while your corrections are on show."
         problems = queue.told_problems()
         kind: NoticeKind = "info" if not problems else "warning" if text else "error"
         self._session.activity = Activity()

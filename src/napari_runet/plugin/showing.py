@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from napari.layers import Image
 
 from napari_runet.plugin.layers import results_of
-from napari_runet.plugin.plane_correction import correction_of
+from napari_runet.plugin.plane_correction import correction_of, corrections_over
 from napari_runet.plugin.result_layers import ResultLayers
 
 if TYPE_CHECKING:
@@ -30,9 +30,12 @@ class Showing:
     def __init__(self, viewer: "ViewerModel", session: "Session", choices: "Choices", stepping: "Stepping") -> None:
         self._viewer, self._session, self._choices, self._stepping = viewer, session, choices, stepping
         self._selected: Layer | None = None
+        self.covered = False
+        """Whether the newest masks are hidden below a correction layer."""
 
     def begin(self) -> None:
         """The button was pressed: what is selected now may give way to masks."""
+        self.covered = False
         active = self._viewer.layers.selection.active
         self._selected = active if isinstance(active, Image) or self._stepping.owner_of(active) else None
 
@@ -67,6 +70,9 @@ class Showing:
             self._stepping.show(layers.count, select=False)
         else:
             layers.show(layers.count)
+        self.covered = self._is_covered(layers)
+        if self.covered:
+            layers.cover()
         if self._viewer.layers.selection.active not in layers:
             self.select(layers, result)
 
@@ -80,6 +86,11 @@ class Showing:
         iteration = self._session.shown if self._session.results is layers else layers.count
         if (layer := layers.iterations.get(iteration)) in self._viewer.layers:
             self._selected = self._viewer.layers.selection.active = layer
+
+    def _is_covered(self, layers: ResultLayers) -> bool:
+        """Whether a correction lies over the plane on show; of a large image, over what is in view of it."""
+        over = corrections_over(self._viewer, layers.image, layers.index)
+        return any(plane.source.corner is None or plane is self._session.correction for plane in over)
 
     def _may_select(self, layers: ResultLayers) -> bool:
         """Whether what is selected belongs to the image, or was selected at the beginning, and nobody paints on it."""
