@@ -82,3 +82,22 @@ def test_a_corrected_mask_keeps_its_pixel_size(home, make_napari_viewer, tmp_pat
     panel.correcting.close()
     for engine in (panel.engine, panel.tuning_engine):
         engine.close()
+
+
+def test_an_image_that_is_opened_is_seen_whole(home, make_napari_viewer, qtbot, tmp_path):
+    viewer = make_napari_viewer(show=True)
+    viewer.add_image(np.zeros((30, 40), np.uint8))
+    panel = dock(viewer, show=True)
+    qtbot.wait(100)
+    Image.fromarray(np.zeros((600, 800), np.uint8)).save(tmp_path / "large.png")
+    opening, row = panel.batch_section.opening, Row(tmp_path / "large.png", "large")
+    small = viewer.scene.camera.zoom
+    assert opening.open(row) is not None
+    camera = viewer.scene.camera
+    assert camera.zoom < small / 10 and np.allclose(camera.center[-2:], (299.5, 399.5), atol=1)
+    camera.zoom *= 4
+    zoomed = camera.zoom
+    assert opening.open(row) is not None and camera.zoom == zoomed  # whoever looks closely goes on
+    panel.correcting.close()
+    for engine in (panel.engine, panel.tuning_engine):
+        engine.close()

@@ -15,7 +15,7 @@ from napari_runet.models.store import ModelStore
 from napari_runet.plugin.batch_state import BatchState, Row
 from napari_runet.plugin.batch_table import BatchTable
 from napari_runet.plugin.batching import Batching
-from napari_runet.plugin.session import Session
+from napari_runet.plugin.session import Notice, Session
 from napari_runet.settings import SegmentationSettings
 
 PATIENCE_MS = 120_000
@@ -50,7 +50,7 @@ def idle(qtbot: Any, batching: Batching) -> BatchState:
 def test_obstacles_are_notices_and_write_nothing(batching, folder, qtbot):
     state = batching._state
     for changes, says in (
-        ({"folder": str(folder / "none")}, ""),
+        ({"folder": str(folder / "none")}, "There is no folder"),
         ({"folder": str(folder), "pattern": "*.tif"}, "'*.tif'"),
         ({"pattern": "", "output": str(folder), "file_format": "png"}, "over the image"),
         ({"file_format": "tif", "output": str(folder / "1.png")}, "is a file"),
@@ -59,14 +59,23 @@ def test_obstacles_are_notices_and_write_nothing(batching, folder, qtbot):
         for name, value in changes.items():
             setattr(state, name, value)
         before = sorted(folder.parent.rglob("*"))
-        started = batching.start()
+        batching.start()
         idle(qtbot, batching)
-        if says:
-            assert state.notice.kind == "error" and says in state.notice.text, changes
-        else:
-            assert started and state.rows[0].state == "failed" and "cannot be read" in state.rows[0].error
-            before = sorted(folder.parent.rglob("*"))
+        assert state.notice.kind == "error" and says in state.notice.text, changes
         assert sorted(folder.parent.rglob("*")) == before
+
+
+def test_images_of_one_folder_are_not_shown_for_another(batching, folder, qtbot):
+    state = batching._state
+    assert batching.list_images()
+    idle(qtbot, batching)
+    assert len(state.rows) == 2
+    state.notice = Notice("2 of 2 images segmented.")
+    revision = state.revision
+    state.folder = ""
+    assert not state.rows and not state.notice.text and state.revision > revision
+    state.folder = str(folder)
+    qtbot.waitUntil(lambda: len(state.rows) == 2, timeout=PATIENCE_MS)
 
 
 def test_a_mask_that_was_corrected_counts_as_ended():

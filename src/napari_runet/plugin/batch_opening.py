@@ -171,6 +171,7 @@ class BatchOpening:
             raise FileError("it holds no image.")
         if row.record is not None and len(row.record.read_as) == images[0].ndim + int(images[0].rgb):
             self._choices.read_as(images[0], Axes(row.record.read_as))
+        self._viewer.fit_to_view(layers=images)
         return images[0]
 
     def _mask_path(self, row: "Row") -> "Path | None":

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from napari_runet.plugin.session import Session
 
 _STEPS = 1000
-_TABLE_HEIGHT = 220
+_TABLE_HEIGHT = 150
 
 
 class BatchWindow(QWidget):

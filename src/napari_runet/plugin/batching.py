@@ -1,12 +1,13 @@
 """Runs a batch for its window: lists images, has a worker segment them, and follows what becomes of each."""
 
+import glob
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Qt, QTimer, Signal  # type: ignore[attr-defined]
 
@@ -16,6 +17,7 @@ from napari_runet.batch.record_file import read_entries
 from napari_runet.batch.run import Plan, Tally, plan, plan_layer
 from napari_runet.engine.batching import WorkerBatch
 from napari_runet.engine.failures import describe_failure
+from napari_runet.io.images import FileError
 from napari_runet.plugin.batch_state import Row
 from napari_runet.plugin.session import Notice
 
@@ -60,6 +62,7 @@ class Batching(QObject):
         self._estimated.connect(self._on_estimated, queued)
         self._ended.connect(self._on_ended, queued)
         events = state.events
+        events.folder.connect(self._on_folder)
         for event in (events.folder, events.pattern, events.output, events.axes, events.model, events.file_format,
                       events.all_iterations, events.probabilities):  # fmt: skip
             event.connect(self._list_soon)
@@ -120,7 +123,7 @@ class Batching(QObject):
             level=state.level,
         )
         make: Callable[[], Plan] = partial(
-            plan, [Path(state.folder.strip()).expanduser().as_posix()], output, model.card, self._session.settings,
+            _plan_images, Path(state.folder.strip()).expanduser(), output, model.card, self._session.settings,
             pattern=state.pattern.strip(), axes=state.axes.strip(), overwrite=state.overwrite,
         )  # fmt: skip
         layer = state.layer
@@ -166,6 +169,11 @@ class Batching(QObject):
             self._ended.emit(turn, describe_failure(error, "The images could not be segmented", (ValueError, OSError)))
 
     # On the GUI's thread
+
+    def _on_folder(self) -> None:
+        """What became of one folder's images says nothing of another's."""
+        self._state.rows, self._state.notice = (), Notice()
+        self._state.revision += 1
 
     def _list_soon(self) -> None:
         if self._state.stage in ("idle", "listing"):
@@ -233,6 +241,13 @@ class Batching(QObject):
         state.seconds_left = None
         state.stage = "idle"
         state.revision += 1
+
+
+def _plan_images(images: Path, *what: Any, **options: Any) -> Plan:
+    """As `plan`; of a folder that is not there, nothing comes."""
+    if not images.exists() and not glob.has_magic(str(images)):
+        raise FileError(f"There is no folder, and no file, {images}.")
+    return plan([images.as_posix()], *what, **options)
 
 
 def _recorded(planned: Plan) -> dict[str, FinishedImage]:

@@ -39,7 +39,6 @@ class SegmentSection(QWidget):
         self.segment_all = QPushButton("Segment all\nopen images")
         self.segment_all.setObjectName("segment-all")
         self.segment_all.setToolTip("Segment all open images, one after the other.")
-        self.segment_all.setMinimumHeight(38)
         self.segment_all.clicked.connect(lambda: segment_all())
         self.obstacle = text_label("obstacle")
         self.progress = QProgressBar()
@@ -61,7 +60,7 @@ class SegmentSection(QWidget):
         buttons, bar = QHBoxLayout(), QHBoxLayout()
         for row in (buttons, bar):
             row.setSpacing(SPACING)
-        self.segment.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.segment.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         buttons.addWidget(self.segment, 3)
         buttons.addWidget(self.segment_all, 2)
         bar.addWidget(self.progress, 1)
