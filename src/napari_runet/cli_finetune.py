@@ -33,6 +33,12 @@ def finetune(
     seconds: Annotated[float | None, typer.Option("--seconds", help="Time to train; 60 by default.")] = None,
     training_steps: Annotated[int | None, typer.Option("--training-steps", help="Train this many steps.")] = None,
     strength: Annotated[float, typer.Option("--strength", help="How far the model may move, 0.05 to 1.")] = 0.5,
+    held_out: Annotated[
+        float, typer.Option("--held-out", help="Share of the corrections that only judges, 0 to 0.5; 0 for none.")
+    ] = 0.2,
+    thin_structures: Annotated[
+        bool, typer.Option("--thin-structures", help="Also keep lines connected (soft clDice), where all was reviewed.")
+    ] = False,
     seed: Annotated[int, typer.Option("--seed", help="Decides crops and what is held out.")] = 0,
     device: Device = "auto",
     precision: Annotated[
@@ -54,12 +60,17 @@ def finetune(
     if seconds is not None and training_steps is not None:
         raise typer.BadParameter("give --seconds or --training-steps, not both")
     with sentences(TrainingError):
-        given = {"seconds": seconds, "training_steps": training_steps, "strength": strength, "seed": seed}
+        time = {} if seconds is None else {"seconds": seconds}
         settings = FineTuningSettings.model_validate(
             {
+                **time,
+                "training_steps": training_steps,
+                "strength": strength,
+                "held_out": held_out,
+                "thin_structures": thin_structures,
+                "seed": seed,
                 "device": device,
                 "precision": precision,
-                **{name: value for name, value in given.items() if value is not None},
             }
         )
         folder = new_folder(output)

@@ -30,6 +30,13 @@ def segment(
     follow_time: Annotated[
         bool, typer.Option("--follow-time", help="In movies, begin each frame from the mask of the frame before.")
     ] = False,
+    follow_iterations: Annotated[
+        int,
+        typer.Option("--follow-iterations", help="Iterations of a frame that goes on from another, 1 to 10."),
+    ] = 1,
+    tile_size: Annotated[
+        int | None, typer.Option("--tile-size", help="Pixels of a tile's side, 64 to 8192; by default the card's.")
+    ] = None,
     start: Annotated[
         Path | None, typer.Option("--start", help="Label images to begin from (255 = unknown), called like the images.")
     ] = None,
@@ -65,6 +72,8 @@ def segment(
                 "flips": flips,
                 "scales": scales,
                 "follow_time": follow_time,
+                "follow_iterations": follow_iterations,
+                "tile_size": tile_size,
             }
         )
     from napari_runet.batch.output import Output

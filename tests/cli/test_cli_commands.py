@@ -1,5 +1,6 @@
 """The command line as people call it: files out, sentences and exit status where something is wrong."""
 
+import inspect
 import json
 import os
 import shutil
@@ -14,11 +15,13 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import napari_runet
+from napari_runet import cli_finetune, cli_segment
 from napari_runet.cli import app
 from napari_runet.images.drawn import draw_moving_hand
 from napari_runet.models.card import ClassInfo, ModelCard, NetworkConfig
 from napari_runet.models.weights import save_network
 from napari_runet.networks import build
+from napari_runet.settings import FineTuningSettings, SegmentationSettings
 from ome_zarr_images import write_image
 
 SMALL = NetworkConfig(base_channels=2, hidden_channels=2)
@@ -268,3 +271,24 @@ def test_doctor_names_versions_device_and_folders(model):
 )  # fmt: skip
 def test_every_command_is_there(command):
     assert call(*command.split(), "--help").exit_code == 0
+
+
+def test_every_setting_is_an_option_of_its_command_and_of_python():
+    def missing(settings, function, *apart):
+        return settings.model_fields.keys() - inspect.signature(function).parameters.keys() - set(apart)
+
+    where = "device", "precision"  # of `load_model`, in Python
+    assert not missing(SegmentationSettings, cli_segment.segment)
+    assert not missing(SegmentationSettings, napari_runet.segment_files, *where)
+    assert not missing(SegmentationSettings, napari_runet.segment_planes, *where)
+    assert not missing(SegmentationSettings, napari_runet.segment, *where, "follow_time", "follow_iterations")
+    assert not missing(FineTuningSettings, cli_finetune.finetune, "name")  # that is --output
+
+
+def test_segment_files_takes_what_the_command_takes(model, image, tmp_path):
+    call("segment", image, "--model", model, "--output", tmp_path / "cli", "--flips", "--scales", "--no-rescale",
+         "--tile-size", 64)  # fmt: skip
+    napari_runet.segment_files(image, model, tmp_path / "api", flips=True, scales=True, rescale=False, tile_size=64)
+    hows = [json.loads(line)["how"] for name in ("cli", "api")
+            for line in (tmp_path / name / ".napari-runet" / "record.jsonl").read_text().splitlines()[1:]]  # fmt: skip
+    assert hows[0] == hows[1] and hows[0]["flips"] and hows[0]["scales"] and hows[0]["tile_size"] == 64

@@ -70,6 +70,15 @@ def test_rescaling_can_be_switched_off_and_is_the_same_every_time(model):
     assert napari_runet.segment(image, unknown).scale == 1
 
 
+def test_planes_of_a_stack_are_seen_as_an_image_is(model):
+    image, _ = lines(30)
+    for options in ({}, {"rescale": False}, {"flips": True, "rescale": False}, {"scales": True, "rescale": False}):
+        alone = napari_runet.segment(image, model, iterations=1, **options)
+        (plane,) = napari_runet.segment_planes(image[None], model, axes="TYXC", iterations=1, **options)
+        assert plane.scale == alone.scale
+        np.testing.assert_array_equal(plane.foreground, alone.foreground)
+
+
 def test_a_region_gets_the_pixel_size_of_the_whole(model):
     image, mask = lines(30)
     source, region = ImageInput.from_array(image), Region(100, 50, 203, 307)

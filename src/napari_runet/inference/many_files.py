@@ -42,7 +42,11 @@ def segment_files(
     iterations: int | None = None,
     threshold: float | None = None,
     tile_size: int | None = None,
+    rescale: bool = True,
+    flips: bool = False,
+    scales: bool = False,
     follow_time: bool = False,
+    follow_iterations: int = SegmentationSettings().follow_iterations,
     start: str | Path | None = None,
     file_format: str = "tif",
     all_iterations: bool = False,
@@ -73,8 +77,11 @@ def segment_files(
         What the dimensions of stacks are, such as ``"TYX"``, where their files do not say.
     iterations, threshold, tile_size
         By default what the model's card recommends.
+    rescale, flips, scales
+        As for `segment`; what is segmented block by block is never rescaled.
     follow_time
-        In movies, begin each frame from the mask of the frame before; anew where the scene cuts.
+        In movies, begin each frame from the mask of the frame before, with `follow_iterations` iterations; anew where
+        the scene cuts.
     start
         Folder of label images (255 where unknown), called like the images, which these begin from.
     file_format
@@ -109,7 +116,14 @@ def segment_files(
         As `load_model` does.
     """
     settings = SegmentationSettings(
-        iterations=iterations, threshold=threshold, tile_size=tile_size, follow_time=follow_time
+        iterations=iterations,
+        threshold=threshold,
+        tile_size=tile_size,
+        rescale=rescale,
+        flips=flips,
+        scales=scales,
+        follow_time=follow_time,
+        follow_iterations=follow_iterations,
     )
     loaded, device = (model, model.device.name) if isinstance(model, LoadedModel) else (load_model(model), "auto")
     written = Output(

@@ -82,6 +82,9 @@ def segment_planes(
     iterations: int | None = None,
     threshold: float | None = None,
     tile_size: int | None = None,
+    rescale: bool = True,
+    flips: bool = False,
+    scales: bool = False,
     follow_time: bool = False,
     follow_iterations: int = SegmentationSettings().follow_iterations,
 ) -> Iterator[Prediction]:
@@ -97,6 +100,8 @@ def segment_planes(
         What its dimensions are, such as ``"TYXC"``; guessed from the shape when None.
     iterations, threshold, tile_size
         By default what the model's card recommends.
+    rescale, flips, scales
+        As for `segment`.
     follow_time
         Begin each frame from the mask of the frame before, with `follow_iterations` iterations; anew where the
         scene cuts.
@@ -110,6 +115,9 @@ def segment_planes(
         iterations=iterations,
         threshold=threshold,
         tile_size=tile_size,
+        rescale=rescale,
+        flips=flips,
+        scales=scales,
         follow_time=follow_time,
         follow_iterations=follow_iterations,
     )
@@ -120,5 +128,12 @@ def segment_planes(
     stack = StackSegmenter(source, loaded, settings)
     card, run = loaded.card, uuid.uuid4().hex
     for index in np.ndindex(stack.stack):
-        foreground = np.stack([step.foreground for step in stack.iterate(index)])
-        yield Prediction(foreground, settings.threshold or card.threshold, card.id, card.sha256, run_id=run)
+        steps = list(stack.iterate(index))
+        yield Prediction(
+            np.stack([step.foreground for step in steps]),
+            settings.threshold or card.threshold,
+            card.id,
+            card.sha256,
+            run_id=run,
+            scale=steps[-1].pixel_size.scale,
+        )
