@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 from engine_helpers import save_tiny_model
@@ -8,7 +10,7 @@ from napari_runet.engine.segmenting import ModelCache, ProgressReport, masked, s
 from napari_runet.images.drawn import draw_fundus
 from napari_runet.inference.following import Movies
 from napari_runet.inference.known_planes import KnownPlanes
-from napari_runet.models.store import shipped_folder
+from napari_runet.models.store import CARD_FILE, shipped_folder
 from napari_runet.settings import SegmentationSettings
 
 
@@ -111,3 +113,13 @@ def test_the_cache_keeps_two_models_and_sees_a_changed_one(tmp_path):
     assert cache.get(folders[0], "cpu") is first
     save_tiny_model(tmp_path / "0", seed=9)
     assert cache.get(folders[0], "cpu").card.sha256 != first.card.sha256
+
+
+def test_a_model_whose_card_was_changed_is_loaded_anew(tmp_path):
+    folder = save_tiny_model(tmp_path / "tiny")
+    cache = ModelCache()
+    model = cache.get(str(folder), "cpu")
+    assert cache.get(str(folder), "cpu") is model
+    path = folder / CARD_FILE
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"threshold": 0.25}))
+    assert cache.get(str(folder), "cpu").card.threshold == 0.25

@@ -33,6 +33,12 @@ def test_a_mask_comes_back_as_it_was(labels, suffix, tmp_path_factory):
     np.testing.assert_array_equal(back, labels)
 
 
+def test_transparency_of_a_grey_picture_is_left_out(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 255, (8, 9, 2), np.uint8)
+    Image.fromarray(pixels, "LA").save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), pixels[..., 0])
+
+
 def test_tiff_is_compressed_and_carries_the_pixel_size(tmp_path):
     labels = np.zeros((512, 512), np.uint8)
     write_mask(tmp_path / "a.tif", labels, pixel_size=(0.25, 0.5), unit="micrometer")

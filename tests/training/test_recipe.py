@@ -13,6 +13,9 @@ def test_recipes_that_cannot_be_used(tmp_path):
     path = tmp_path / "recipe.toml"
     with pytest.raises(RecipeError, match="cannot be read"):
         read_recipe(path)
+    path.write_bytes('title = "B\xe4ume"'.encode("latin-1"))
+    with pytest.raises(RecipeError, match="not valid TOML"):
+        read_recipe(path)
     path.write_text("id = [")
     with pytest.raises(RecipeError, match="not valid TOML"):
         read_recipe(path)

@@ -61,14 +61,14 @@ class Channel(Protocol):
 
 
 class ModelCache:
-    """Keeps the last few models in memory, by folder, digest, device and precision."""
+    """Keeps the last few models in memory, by folder, card, device and precision."""
 
     def __init__(self, size: int = KEPT_MODELS) -> None:
         self._size = size
         self._models: OrderedDict[tuple[str, str, str, str], LoadedModel] = OrderedDict()
 
     def get(self, folder: str, device: "DeviceName", precision: "Precision" = "auto") -> LoadedModel:
-        """Load a model, unless it is here and its card still names the same weights.
+        """Load a model, unless it is here and its card is still the same.
 
         Raises
         ------
@@ -76,12 +76,12 @@ class ModelCache:
             As `load_network`, `choose_device` and `ready` do.
         """
         choice = choose_device(device)
-        key = (folder, read_card(Path(folder)).sha256, choice.name, precision)
+        key = (folder, read_card(Path(folder)).model_dump_json(), choice.name, precision)
         if key not in self._models:
             while len(self._models) >= self._size:
                 self._models.popitem(last=False)
             card, network = load_network(Path(folder))
-            key = (folder, card.sha256, choice.name, precision)
+            key = (folder, card.model_dump_json(), choice.name, precision)
             self._models[key] = ready(card, network, choice, precision)
         self._models.move_to_end(key)
         return self._models[key]

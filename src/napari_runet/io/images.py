@@ -16,7 +16,7 @@ class FileError(ValueError):
 
 
 def read_image(path: Path) -> npt.NDArray[Any]:
-    """Read an image file: TIFF as it is, other formats as (Y, X) or (Y, X, C).
+    """Read an image file: TIFF as it is, other formats as (Y, X) or (Y, X, C), grey ones without transparency.
 
     Raises
     ------
@@ -29,7 +29,7 @@ def read_image(path: Path) -> npt.NDArray[Any]:
         with Image.open(path) as image:
             if image.mode in ("P", "CMYK", "YCbCr", "LAB", "HSV"):
                 return np.asarray(image.convert("RGB"))
-            if image.mode == "1":
+            if image.mode in ("1", "LA"):
                 return np.asarray(image.convert("L"))
             return np.asarray(image)
     except (UnidentifiedImageError, tifffile.TiffFileError) as error:

@@ -83,25 +83,22 @@ def hold_out(groups: list[Group], share: float, seed: int) -> Split | None:
         for k in group.counts:
             left[k] = left.get(k, 0) + 1
     wanted = max(MIN_HELD_PIXELS, share * sum(group.size for group in groups))
-    held: list[int] = []
+    held: set[int] = set()
+    size = 0
     # one group of each class first, so that the judgement is not on one class alone
     firsts = [next((i for i in order if k in groups[i].counts), None) for k in sorted(left, reverse=True)]
     for i in [*(first for first in firsts if first is not None), *order]:
-        size = sum(groups[j].size for j in held)
         if i in held or size >= wanted or any(left[k] <= 1 for k in groups[i].counts):
             continue
         if size + groups[i].size > 2.5 * wanted:
             continue
-        held.append(i)
+        held.add(i)
+        size += groups[i].size
         for k in groups[i].counts:
             left[k] -= 1
-    if sum(groups[i].size for i in held) < MIN_HELD_PIXELS or len(held) < 2:
+    if size < MIN_HELD_PIXELS or len(held) < 2:
         return None
-    chosen = set(held)
-    return Split(
-        tuple(group for i, group in enumerate(groups) if i not in chosen),
-        tuple(group for i, group in enumerate(groups) if i in chosen),
-    )
+    return _split(groups, held)
 
 
 def folds(groups: list[Group], count: int, seed: int) -> list[Split]:
@@ -109,11 +106,11 @@ def folds(groups: list[Group], count: int, seed: int) -> list[Split]:
     if len(groups) < count:
         return []
     order = np.random.default_rng(seed).permutation(len(groups))
-    parts = [{int(i) for i in order[fold::count]} for fold in range(count)]
-    return [
-        Split(
-            tuple(group for i, group in enumerate(groups) if i not in part),
-            tuple(group for i, group in enumerate(groups) if i in part),
-        )
-        for part in parts
-    ]
+    return [_split(groups, {int(i) for i in order[fold::count]}) for fold in range(count)]
+
+
+def _split(groups: list[Group], held: set[int]) -> Split:
+    return Split(
+        tuple(group for i, group in enumerate(groups) if i not in held),
+        tuple(group for i, group in enumerate(groups) if i in held),
+    )
