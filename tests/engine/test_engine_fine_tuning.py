@@ -1,3 +1,4 @@
+import errno
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -18,6 +19,7 @@ from napari_runet.engine.messages import (
     PreviewReady,
 )
 from napari_runet.engine.requests import write_fine_tune_request
+from napari_runet.engine.segmenting import ModelCache
 from napari_runet.images.image_input import ImageInput, Region
 from napari_runet.images.pixel_size import PixelSize
 from napari_runet.inference.segmenter import iterate
@@ -89,6 +91,30 @@ def test_a_preview_sees_the_image_at_the_scale_of_the_mask_that_it_is_compared_w
     assert shown.shape == (1, 90, 60)
     np.testing.assert_array_equal(shown, masks[0.5])
     assert (masks[0.5] != masks[1.0]).any()
+
+
+def test_a_preview_that_cannot_be_shown_costs_no_candidate(tiny_model, tmp_path, monkeypatch, capfd):
+    image, labels = corrected()
+    request = write_fine_tune_request(
+        tmp_path,
+        "tune",
+        lambda: [CorrectedPlane("stripes", image, labels)],
+        folder=tiny_model,
+        output=tmp_path / "candidate",
+        settings=FineTuningSettings(training_steps=3, device="cpu"),
+        preview=(0, Region(10, 20, 40, 30)),
+    )
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(handling, "write_array", full)
+    monkeypatch.setattr(handling, "PREVIEW_SECONDS", 0.0)
+    told = []
+    channel = SimpleNamespace(folder=tmp_path, send=told.append, is_cancelled=lambda _: False)
+    handling.fine_tune(channel, ModelCache(), request)
+    assert isinstance(told[-1], CandidateReady) and read_card(tmp_path / "candidate").sha256 == told[-1].sha256
+    assert capfd.readouterr().err.count("OSError: [Errno") == 1, "it is not tried again"
 
 
 def test_stop_keeps_the_best_so_far_and_a_second_one_kills(listen, tiny_model, tmp_path):

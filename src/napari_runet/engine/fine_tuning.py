@@ -1,6 +1,8 @@
 """What the worker does with a request to fine-tune; on torch's side."""
 
+import math
 import time
+import traceback
 import uuid
 from dataclasses import replace
 from pathlib import Path
@@ -70,7 +72,7 @@ def fine_tune(channel: Channel, models: ModelCache, request: FineTuneRequest) ->
                 )
             )
         if report.network is not None and preview.due() and not stop():
-            preview.send(report.network(), report.training_step)
+            preview.try_to_send(report.network(), report.training_step)
         if report.candidate is not None:
             card = report.candidate.save(Path(request.output))
             channel.send(
@@ -99,6 +101,14 @@ class _Preview:
 
     def due(self) -> bool:
         return self._request.preview is not None and time.monotonic() >= self._next
+
+    def try_to_send(self, network: IterativeNetwork, training_step: int) -> None:
+        """Send one; what is learned is worth more than a preview that there is no room for."""
+        try:
+            self.send(network, training_step)
+        except (OSError, RuntimeError, MemoryError):
+            traceback.print_exc()
+            self._next = math.inf
 
     def send(self, network: IterativeNetwork, training_step: int) -> None:
         box = self._request.preview
