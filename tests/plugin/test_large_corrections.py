@@ -135,6 +135,30 @@ def test_a_square_begins_as_what_is_known_of_it(journal, small, make_napari_view
     np.testing.assert_array_equal(edge.data, labels[256:, 192:256])
 
 
+def test_a_plane_begins_as_the_labels_of_all_of_its_image(journal, make_napari_viewer, qtbot):
+    viewer = make_napari_viewer()
+    image = viewer.add_image(np.stack([PIXELS] * 6)[..., 0], name="stack")
+    panel = dock(viewer)
+    card = panel.session.model.card
+    labels = np.random.default_rng(2).integers(0, 2, (6, 300, 260)).astype(np.uint8)
+    layer = viewer.add_labels(labels.copy(), metadata={LARGE_LABELS: LabelsOf(image, card)})
+    viewer.layers.selection.active = image
+    viewer.dims.set_current_step(0, 1)
+    panel.correcting.correct()
+    plane = panel.session.correction
+    np.testing.assert_array_equal(plane.shown, labels[1])
+    assert not layer.visible and not panel.correcting.predictions.has_newer(plane)
+    plane.paint(np.array([3]), np.array([4]), 1 - labels[1, 3, 4])
+    panel.carrying.to_next()
+    there = labels[2].copy()
+    there[3, 4] = 1 - labels[1, 3, 4]
+    np.testing.assert_array_equal(panel.session.correction.shown, there)
+    predict(panel, image, 1 - labels[2], card)
+    panel.correcting.take_prediction()
+    assert (panel.session.correction.shown == 1 - labels[2]).mean() > 0.99
+    panel.correcting.close()
+
+
 def test_correcting_a_gigantic_image_takes_little_memory(journal, make_napari_viewer, qtbot, tmp_path):
     side = 16384
     group = zarr.open_group(tmp_path / "huge.ome.zarr", mode="w")

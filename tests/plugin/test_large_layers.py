@@ -79,6 +79,10 @@ def test_a_dask_graph_of_several_levels_is_read_by_its_blocks(panel, qtbot, tmp_
         np.testing.assert_allclose(layer.data_to_world(place), image.data_to_world(place))
     assert 0 < counted.largest <= 50 * 50 * 3
     assert "a_slide: 150 x 170 pixels at level 0, 9 blocks; the labels take" in panel.large_section.status.text()
+    assert panel.large_section.status.text().endswith("gone when napari ends.")
+    viewer.layers.selection.active = image
+    again = run(panel, qtbot)
+    assert again in viewer.layers and layer not in viewer.layers, "the same labels are not shown twice"
 
 
 def test_a_memory_map_of_frames_and_channels_lies_on_its_image(panel, qtbot, tmp_path):

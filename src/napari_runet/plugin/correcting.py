@@ -112,13 +112,13 @@ class Correcting:
     ) -> PlaneCorrection | None:
         """Open the layer on which a plane of an image is corrected, and select it for painting.
 
-        A new one begins as `start`, else as the plane's prediction, and where there is none as `otherwise`,
+        A new one begins as `start`, else as what is known of the plane, and where that is nothing as `otherwise`,
         each (Y, X). None where there is no model whose classes could be painted.
         """
         plane = self._plane(image, source)
         if plane is None:
             return None
-        if start is None and self.predictions.newest(plane) is None:
+        if start is None and otherwise is not None and not self.predictions.labels(plane)[1]:
             start = otherwise
         layer = self._open(plane, start)
         self._hide_masks(image)

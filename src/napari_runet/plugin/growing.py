@@ -65,6 +65,8 @@ class GrowingLabelsLayer:
         The layer, once there is something to be shown.
     is_finished
         Whether it shows finished labels.
+    folder, name
+        Where the labels grow, and what the layer is called.
     """
 
     def __init__(
@@ -76,7 +78,7 @@ class GrowingLabelsLayer:
         card: "ModelCard | None" = None,
         image: "Image | None" = None,
     ) -> None:
-        self._viewer, self._folder, self._name = viewer, folder, name
+        self._viewer, self.folder, self.name = viewer, folder, name
         self._placed, self._card, self._image = placed, card, image
         self.layer: Labels | None = None
         self.is_finished = False
@@ -91,7 +93,7 @@ class GrowingLabelsLayer:
         if self.layer is None and not self._begin():
             return
         assert self._array is not None
-        new = numbers_of_finished(self._folder.with_suffix(".jsonl")) - self._seen
+        new = numbers_of_finished(self.folder.with_suffix(".jsonl")) - self._seen
         for number in new if self._coarse is not None else ():
             self._draw(self._blocks[number])
         self._seen |= new
@@ -106,7 +108,7 @@ class GrowingLabelsLayer:
         FileError
             When they cannot be read.
         """
-        finished = Labels(**labels_on(labels, self._placed, self._card) | {"name": self._name})
+        finished = Labels(**labels_on(labels, self._placed, self._card) | {"name": self.name})
         finished.editable = False
         if self._placed is not None and self._image is not None:
             finished.metadata[LARGE_LABELS] = LabelsOf(self._image, self._card)
@@ -123,8 +125,8 @@ class GrowingLabelsLayer:
     def _begin(self) -> bool:
         """Add the layer, where there is something to be shown."""
         try:
-            how = labels_on(self._folder, self._placed, self._card)
-            image = read_ome_zarr(self._folder)
+            how = labels_on(self.folder, self._placed, self._card)
+            image = read_ome_zarr(self.folder)
         except FileError:  # not there yet
             return False
         self._array = image.array(0)
@@ -139,7 +141,7 @@ class GrowingLabelsLayer:
             self._coarse = np.zeros((*shape[:-2], rows, columns), np.uint8)
         levels = [laid_on(level, image.axes, self._placed) for level in (data, self._coarse) if level is not None]
         data = levels if self._step > 1 else levels[0]
-        how |= {"data": data, "name": f"{self._name} (growing)", "multiscale": self._step > 1}
+        how |= {"data": data, "name": f"{self.name} (growing)", "multiscale": self._step > 1}
         self.layer = Labels(**how)
         self.layer.editable = False
         self._viewer.add_layer(self.layer)

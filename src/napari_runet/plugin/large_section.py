@@ -46,6 +46,7 @@ class LargeSection(QWidget):
         self._large: LargeLayer | None = None
         self._temporary: dict[str, tempfile.TemporaryDirectory[str]] = {}
         self.growing: GrowingLabelsLayer | None = None
+        self._earlier: GrowingLabelsLayer | None = None
         self._timer = QTimer(self)
         self._timer.setInterval(LOOK_MS)
         self._timer.timeout.connect(self._look)
@@ -111,6 +112,8 @@ class LargeSection(QWidget):
         if self.growing is not None and not self.growing.is_finished:
             self.growing.remove()
         folder = growing_folder(state.output_folder, large.name)
+        before = self.growing
+        self._earlier = before if before is not None and (before.folder, before.name) == (folder, title) else None
         self.growing = GrowingLabelsLayer(self._viewer, folder, title, large.placement(state.level), card, large.image)
         return self.batching.start()
 
@@ -166,6 +169,8 @@ class LargeSection(QWidget):
         if row.record is not None and row.has_mask:
             try:
                 self.growing.finish(self.state.output_folder / next(iter(row.record.files)))
+                if self._earlier is not None:  # it showed the same labels
+                    self._earlier.remove()
             except FileError as error:
                 self.state.notice = Notice(str(error), "error")
         else:
@@ -179,7 +184,8 @@ class LargeSection(QWidget):
         if row is not None and row.state == "failed":
             parts = [NOTICE_MARKS["error"] + row.error]
         elif row is not None and row.has_mask and state.stage == "idle":
-            parts.append(f"In {state.output_folder}.")
+            temporary = any(folder.name == state.output for folder in self._temporary.values())
+            parts.append(f"They are in {state.output_folder}{', and gone when napari ends' if temporary else ''}.")
         elif row is not None and state.stage in ("running", "stopping"):
             left = f", about {state.seconds_left:.0f} s left" if state.seconds_left is not None else ""
             parts.append(f"{100 * row.share:.0f} % done{left}.")

@@ -130,7 +130,7 @@ class OptionsSection(QWidget):
         with quiet(self.iterations, self.threshold, self.device, self.precision, self.rescale):
             self.rescale.setChecked(session.settings.rescale)
             self.rescale.setEnabled(card is not None and card.structure_width is not None)
-            self.iterations.setSpecialValueText(f"{card.iterations} (the model's)" if card else "the model's")
+            self.iterations.setSpecialValueText(f"{card.iterations} (model's)" if card else "the model's")
             self.iterations.setValue(session.settings.iterations or self.iterations.minimum())
             self.threshold.setValue(session.settings.threshold or (card.threshold if card else 0.5))
             self.device.setCurrentIndex(get_args(DeviceName).index(session.settings.device))

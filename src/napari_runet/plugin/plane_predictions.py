@@ -50,21 +50,19 @@ class Predictions:
 
     def labels(self, plane: "PlaneCorrection") -> "tuple[npt.NDArray[np.uint8], str]":
         """(Y, X) the last iteration of the newest prediction of a plane, else all 0, and the run's id, else empty."""
-        if plane.source.corner is not None:
-            known = self._known_of(plane)
-            return (known[0](), known[1]) if known is not None else (np.zeros(plane.known.shape, np.uint8), "")
-        result = self.newest(plane)
-        if result is None:
-            return np.zeros(plane.known.shape, np.uint8), ""
-        return result.whole_plane(len(result)), result.run_id
+        result = self.newest(plane) if plane.source.corner is None else None
+        if result is not None:
+            return result.whole_plane(len(result)), result.run_id
+        known = self._known_of(plane)
+        return (known[0](), known[1]) if known is not None else (np.zeros(plane.known.shape, np.uint8), "")
 
     def has_newer(self, plane: "PlaneCorrection") -> bool:
         """Whether there is a prediction that the untouched pixels of a plane do not come from."""
-        if plane.source.corner is not None:
-            known = self._known_of(plane)
-            return known is not None and known[1] != plane.based_on
-        result = self.newest(plane)
-        return result is not None and result.state != "running" and result.run_id != plane.based_on
+        result = self.newest(plane) if plane.source.corner is None else None
+        if result is not None:
+            return result.state != "running" and result.run_id != plane.based_on
+        known = self._known_of(plane)
+        return known is not None and known[1] != plane.based_on
 
     def card(self, image: "Image", classes: tuple[str, ...] = ()) -> "ModelCard | None":
         """The model whose classes are painted on an image: that of its masks, where the chosen one has the same.
@@ -85,7 +83,7 @@ class Predictions:
         return model is None or _alike(model.card, card)
 
     def _known_of(self, plane: "PlaneCorrection") -> "tuple[Callable[[], npt.NDArray[np.uint8]], str] | None":
-        """What is known of a square, of the classes that are painted there; see `known_of`."""
+        """What is known of a plane or square, of the classes that are painted there; see `known_of`."""
         known = known_of(self._viewer, plane.image, plane.source)
         if known is None or (known[2] is not None and not _alike(known[2], plane.card)):
             return None

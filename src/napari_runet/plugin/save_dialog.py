@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_runet.plugin.saving import MaskFile, StackFile, plan
+from napari_runet.plugin.saving import MaskFile, StackFile, plan, written_over
 from napari_runet.plugin.widgets import text_label
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ class SaveDialog(QDialog):
             self.file_format.addItem(text, value)
         self.folder = QLineEdit(str(folder))
         self.browse = QPushButton("Browse…")
+        self.browse.setAutoDefault(False)  # Return saves
         self.browse.clicked.connect(self._browse)
         self.preview = text_label("preview")
         self.buttons = QDialogButtonBox()
@@ -119,7 +120,10 @@ class SaveDialog(QDialog):
         existing = sum(file.path.exists() for file in files)
         if existing:
             text += f"\n{existing} of them {'is' if existing == 1 else 'are'} there already and will be replaced."
+        image = written_over(files, (results.image for results in self._all))
+        if image is not None:
+            text = f"{image} is an image that is open; choose another folder."
         self.preview.setText(text)
         self.adjustSize()
-        ready = bool(files) and bool(self.folder.text().strip())
+        ready = bool(files) and bool(self.folder.text().strip()) and image is None
         self.save.setEnabled(ready)

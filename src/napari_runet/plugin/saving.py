@@ -13,6 +13,7 @@ from napari_runet.io.masks import write_mask, write_stack
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+    from napari.layers import Image
 
     from napari_runet.plugin.result_layers import ResultLayers
     from napari_runet.plugin.results import Result
@@ -99,6 +100,13 @@ def plan(
 def _as_it_is(result: "Result") -> "Result":
     """A run as it stands: neither the next iteration nor another threshold changes what is saved."""
     return replace(result, iterations=list(result.iterations))
+
+
+def written_over(files: "Iterable[MaskFile | StackFile]", images: "Iterable[Image]") -> Path | None:
+    """A file of these that is the file of an image, which no mask may replace; None where there is none."""
+    sources = [Path(image.source.path) for image in images if image.source.path]
+    there = [file.path for file in files if file.path.exists()]
+    return next((path for path in there if any(s.exists() and s.samefile(path) for s in sources)), None)
 
 
 def write_all(files: "Iterable[MaskFile | StackFile]") -> Iterator[Path]:

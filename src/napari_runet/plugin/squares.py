@@ -134,7 +134,7 @@ def is_square(key: "PlaneKey", source: Source) -> bool:
 def known_of(
     viewer: "ViewerModel", image: "Image", source: Source
 ) -> "tuple[Callable[[], Plane], str, ModelCard | None] | None":
-    """What is known of a square: labels of all of the image, or else the masks on show, brought to its resolution.
+    """What is known of a plane or square: labels of all of the image, or else the masks on show, at its resolution.
 
     Returns
     -------
@@ -176,12 +176,13 @@ def _covering(
     source: Source, there: tuple[int, ...]
 ) -> tuple[slice, slice, npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     """Which rows and columns of a whole plane of another size cover a square, and which of them each pixel is in."""
-    assert source.corner is not None and isinstance(source.input.array, Window)
+    array: Any = source.input.array
+    shape = array.array.shape if isinstance(array, Window) else array.shape
     slices, nearest = [], []
     for axis, first, length, size in zip(
-        source.input.axes.spatial, source.corner, source.input.plane_shape, there, strict=True
+        source.input.axes.spatial, source.corner or (0, 0), source.input.plane_shape, there, strict=True
     ):
-        whole = int(source.input.array.array.shape[axis])
+        whole = int(shape[axis])
         at = ((np.arange(first, first + length) + 0.5) * size / whole).astype(np.intp)
         slices.append(slice(int(at[0]), int(at[-1]) + 1))
         nearest.append(at - at[0])
