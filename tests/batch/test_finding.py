@@ -1,5 +1,7 @@
 """Which images are meant by files, folders and patterns."""
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,18 @@ def test_what_leads_to_nothing_is_a_sentence(tmp_path, given, pattern, says):
     with pytest.raises(FileError) as caught:
         find_images([f"{tmp_path}/{given}"], pattern)
     assert says in str(caught.value)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_file_whose_name_is_no_text_is_left_out_and_it_is_said(tmp_path):
+    odd = os.fsencode(tmp_path / "caf") + b"\xe9.png"
+    open(odd, "wb").close()
+    with pytest.raises(FileError, match=r"caf\\udce9\.png.*Rename"):
+        find_images([tmp_path])
+    touch(tmp_path, "a.png")
+    found = find_images([tmp_path, os.fsdecode(odd)])
+    assert names(found) == ["a"]
+    assert len(found.notes) == 1 and r"caf\udce9.png" in found.notes[0] and "Rename" in found.notes[0]
 
 
 def test_masks_inside_the_searched_folder_are_no_images(tmp_path):

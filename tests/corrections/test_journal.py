@@ -83,6 +83,17 @@ def test_a_last_record_cut_off_at_any_byte_leaves_all_earlier_ones(tmp_path):
         assert_recovered(tmp_path, states[-2])
 
 
+def test_corrections_of_a_file_whose_name_is_no_text_are_kept(tmp_path):
+    key = ImageKey(os.fsdecode(b"/pictures/caf\xe9.tif"), "ab" * 32)
+    changes, states = strokes(2)
+    journal = Journal(key, tmp_path)
+    for change in changes:
+        journal.append(change)
+    assert journal.close()
+    planes, _ = recover(key, tmp_path)
+    assert [np.array_equal(plane.labels, states[-1][0]) for plane in planes.values()] == [True]
+
+
 def test_writing_goes_on_after_a_cut_off_record(tmp_path):
     changes, states = strokes(4)
     whole = encode_header(KEY) + b"".join(encode_change(change) for change in changes[:-1])

@@ -50,6 +50,17 @@ def test_the_worker_computes_what_the_python_api_does(listen, tiny_model, photog
         previous = labels
 
 
+def test_a_name_that_is_no_text_does_not_hinder(listen, tiny_model, photograph):
+    """On Linux the name of a file may be any bytes; Python makes lone surrogates of those that are no UTF-8."""
+    engine, odd = listen(), os.fsdecode(b"caf\xe9")
+    failed = engine.wait_for(Failed, request_id=engine.client.load_model(tiny_model / odd, "cpu"))
+    assert "could not be handed" in failed.message
+    pid = engine.client.worker_pid
+    request = engine.client.segment(photograph, folder=tiny_model, name=odd, settings=CPU)
+    engine.wait_for(Finished, request_id=request)
+    assert engine.client.worker_pid == pid
+
+
 def test_the_same_request_gives_the_same_result(listen, tiny_model, photograph):
     engine = listen()
     arrays = []

@@ -64,7 +64,7 @@ def find_images(
     Raises
     ------
     FileError
-        When a folder or a pattern leads to nothing.
+        When a folder or a pattern leads to nothing, or to files alone whose names are no text.
     """
     masks = {path.resolve() for path in written}
     images: dict[Path, FoundImage] = {}
@@ -80,7 +80,20 @@ def find_images(
             raise FileError(_nothing(given, pattern, bool(left_out)))
         for image in found:
             images.setdefault(image.path.resolve(), image)
-    return Found(tuple(images.values()), tuple(notes))
+    nameless = [image for image in images.values() if not _is_text(image.path.absolute())]
+    notes += [f"{str(image.path)!a} is left out: its name is not UTF-8 text. Rename it." for image in nameless]
+    if nameless and len(nameless) == len(images):
+        raise FileError(" ".join(notes))
+    return Found(tuple(image for image in images.values() if image not in nameless), tuple(notes))
+
+
+def _is_text(path: Path) -> bool:
+    """Whether what is recorded of a file can name it; on Linux any bytes may be a name."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _not_images(

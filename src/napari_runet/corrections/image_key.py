@@ -30,7 +30,8 @@ class ImageKey:
     @property
     def name(self) -> str:
         """The start of a file name for what belongs to this image."""
-        return f"{hashlib.sha256(self.path.encode()).hexdigest()[:16]}-{self.content[:32]}"
+        path = self.path.encode("utf-8", "surrogatepass")  # on Linux, any bytes may be the name of a file
+        return f"{hashlib.sha256(path).hexdigest()[:16]}-{self.content[:32]}"
 
     @classmethod
     def of(cls, array: Any, path: str = "") -> "ImageKey":

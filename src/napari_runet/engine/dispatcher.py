@@ -221,8 +221,13 @@ class Dispatcher:
             if entry is None:  # cancelled while it was being written, or lost with a worker that has ended since
                 self._remove_files(request.id, ALL_FILES)
             elif self._start_or_tell() and self._process is not None:
-                entry.request = request
-                self._process.send(request)
+                try:
+                    self._process.send(request)
+                except ValueError as error:  # a folder whose name is no text
+                    message = describe_failure(error, "This could not be handed to the process that computes")
+                    self._finish(Failed(id=request.id, message=message, detail=traceback.format_exc()))
+                else:
+                    entry.request = request
 
     # The worker: on the sending thread and the reading one.
 

@@ -30,8 +30,8 @@ class Writable(Protocol):
         """Hand on what is buffered."""
 
 
-def write_frame(stream: Writable, payload: bytes) -> None:
-    """Write one frame and flush it; an unbuffered stream may take it in several pieces.
+def frame_of(payload: bytes) -> bytes:
+    """The payload with its length before it.
 
     Raises
     ------
@@ -40,7 +40,16 @@ def write_frame(stream: Writable, payload: bytes) -> None:
     """
     if len(payload) > MAX_FRAME:
         raise FramingError(f"a message of {len(payload)} bytes is too long; at most {MAX_FRAME} fit into a frame")
-    data = _LENGTH.pack(len(payload)) + payload
+    return _LENGTH.pack(len(payload)) + payload
+
+
+def write_frame(stream: Writable, payload: bytes) -> None:
+    """Write one frame; as `frame_of` and `write_whole`."""
+    write_whole(stream, frame_of(payload))
+
+
+def write_whole(stream: Writable, data: bytes) -> None:
+    """Write all of it and flush; an unbuffered stream may take it in several pieces."""
     while data:
         data = data[stream.write(data) or 0 :]
     stream.flush()

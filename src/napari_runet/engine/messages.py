@@ -2,13 +2,21 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
 from napari_runet.batch.record import Job, Outcome
 from napari_runet.models.card import ClassInfo
 from napari_runet.settings import DeviceName, FineTuningSettings, Precision, SegmentationSettings
 
 PROTOCOL_VERSION = 1
+
+
+def _as_text(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
+
+
+Text = Annotated[str, AfterValidator(_as_text)]
+"""For people to read; what cannot be sent is replaced: on Linux, the name of a file may hold any bytes."""
 
 
 class Message(BaseModel):
@@ -74,7 +82,7 @@ class SegmentRequest(Message):
     id: str
     folder: str
     image: ArrayFile
-    name: str = "image"
+    name: Text = "image"
     settings: SegmentationSettings = SegmentationSettings()
     region: RegionBox | None = None
     start: StartFiles | None = None
@@ -108,7 +116,7 @@ class PixelsRequest(Message):
     target: str
     number: int
     pixels: ArrayFile | None = None
-    problem: str = ""
+    problem: Text = ""
 
 
 class SampleFile(Message):
@@ -117,7 +125,7 @@ class SampleFile(Message):
     `measured`, (y, x, C), are pixels of the whole plane where `image` is a square of it; see `CorrectedPlane`.
     """
 
-    name: str
+    name: Text
     image: ArrayFile
     labels: ArrayFile
     measured: ArrayFile | None = None
@@ -342,8 +350,8 @@ class Failed(Message):
 
     kind: Literal["failed"] = "failed"
     id: str
-    message: str
-    detail: str = ""
+    message: Text
+    detail: Text = ""
     no_room: bool = False
 
 

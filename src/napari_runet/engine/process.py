@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from napari_runet.engine.environment import worker_environment
-from napari_runet.engine.framing import FramingError, read_frame, write_frame
+from napari_runet.engine.framing import FramingError, frame_of, read_frame, write_whole
 from napari_runet.engine.messages import Event, Request, event_adapter
 
 KEPT_LINES = 50
@@ -73,12 +73,19 @@ class WorkerProcess:
         return self._popen.pid
 
     def send(self, request: Request) -> None:
-        """Send a request; one that a process which has just ended cannot take is dropped, its end is told elsewhere."""
+        """Send a request; one that a process which has just ended cannot take is dropped, its end is told elsewhere.
+
+        Raises
+        ------
+        ValueError
+            When it cannot be written down: its strings are no text, or there is too much of it.
+        """
         assert self._popen.stdin is not None
+        frame = frame_of(request.model_dump_json().encode())
         with self._write_lock:
             try:
-                write_frame(self._popen.stdin, request.model_dump_json().encode())
-            except (BrokenPipeError, ValueError, OSError):  # ValueError: the pipe was closed by `close`
+                write_whole(self._popen.stdin, frame)
+            except (ValueError, OSError):  # ValueError: the pipe was closed by `close`
                 if self.alive and not self._popen.stdin.closed:
                     self.kill()
 
