@@ -126,6 +126,9 @@ def test_taking_the_new_prediction_is_one_step_and_leaves_corrections(corrected,
 def test_a_reviewed_region_is_known_drawn_and_taken_back(corrected, mask):
     viewer, panel, _, _layer, _ = corrected
     plane = panel.session.correction
+    panel.correct_section.review_shapes.click()
+    assert "Shapes layer" in panel.session.correction_notice.text
+    assert "segment" not in panel.session.correction_notice.text, "that is not what was asked for"
     shapes = viewer.add_shapes([np.array([[30, 40], [30, 90], [70, 90], [70, 40]])], scale=(0.5, 0.5), translate=(3, 4))
     assert panel.correcting.reviewing.review("shapes", shapes)
     inside = (plane.known.flags & REVIEWED) != 0

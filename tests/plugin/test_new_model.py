@@ -130,10 +130,13 @@ def test_a_mask_of_other_classes_is_not_painted_on(panel, card):
     predict(panel, image, np.ones((150, 200)), card)  # of a model that finds vessels
     first = panel.correcting.correct()
     assert not first.data.any() and panel.session.correction.known.classes == ("background", "class 1")
+    panel.correcting.reviewing.review("view")
+    outline = panel.session.correction.outline
+    panel.correcting.reviewing.take_back()
     retina = next(model for model in panel.session.models if model.card.id == "retina")
     panel.choices.choose_model(retina)
     second = panel.correcting.correct()  # nothing was painted for the other model
-    assert second.data.all() and first not in panel._viewer.layers
+    assert second.data.all() and first not in panel._viewer.layers and outline not in panel._viewer.layers
     second.paint((20, 20), 0)
     panel.session.correction.compare()
     panel.choices.choose_model(next(model for model in panel.session.models if model.card.id == "tiny"))

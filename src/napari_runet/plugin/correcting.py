@@ -8,7 +8,7 @@ from napari_runet.images.image_input import ImageError
 from napari_runet.plugin.corrected_images import CorrectedImages
 from napari_runet.plugin.image_corrections import plane_key, source_at
 from napari_runet.plugin.large_layers import is_large
-from napari_runet.plugin.layer_writing import set_visible
+from napari_runet.plugin.layer_writing import remove, set_visible
 from napari_runet.plugin.layers import found_in, large_labels_of
 from napari_runet.plugin.plane_correction import PlaneCorrection, corrections_over
 from napari_runet.plugin.plane_predictions import Predictions
@@ -269,8 +269,7 @@ class Correcting:
         plane = ours.planes.get(key)
         if plane is not None and not plane.known.flags.any() and not self.predictions.same_classes(plane.card):
             ours.planes.pop(key)  # opened for another model, and nothing was painted
-            if plane.layer is not None and plane.is_open:
-                self._viewer.layers.remove(plane.layer)
+            remove(self._viewer, plane.layer, plane.outline)
             plane = None
         if plane is not None and known is not None:
             plane.take_known(known)

@@ -37,7 +37,7 @@ def region_of(
     if kind == "view":
         return _in_view(viewer, layer, source)
     if shapes is None or shapes not in viewer.layers:
-        raise ImageError("No Shapes layer is chosen; draw a shape around what shall be segmented and choose its layer.")
+        raise ImageError("There is no Shapes layer; add one, and draw a shape around what is meant.")
     return _inside(shapes, viewer, layer, source)
 
 
@@ -57,7 +57,7 @@ def why_no_region(
 
 def _in_view(viewer: "ViewerModel", layer: "Image", source: "Source") -> Region:
     if viewer.dims.ndisplay != 2:
-        raise ImageError("What is in view can only be told in the 2D view; switch to it, or segment the whole image.")
+        raise ImageError("What is in view can only be told in the 2D view; switch to it.")
     low, high = layer.corner_pixels.astype(float)
     if layer.multiscale:
         factors = np.asarray(layer.downsample_factors)[layer.data_level] / np.asarray(source.factors)
@@ -71,7 +71,7 @@ def _in_view(viewer: "ViewerModel", layer: "Image", source: "Source") -> Region:
         else:
             start, stop = int(np.floor(low[axis])) - first, int(np.ceil(high[axis])) + 1 - first
             spans.append((max(0, start), min(length, stop)))
-    return _box(spans, "Nothing of the image is in view; move back to it, or segment the whole image.")
+    return _box(spans, "Nothing of the image is in view; move back to it.")
 
 
 def _sides(source: "Source") -> list[tuple[int, int]]:

@@ -31,7 +31,7 @@ class Showing:
         self._viewer, self._session, self._choices, self._stepping = viewer, session, choices, stepping
         self._selected: Layer | None = None
         self.covered = False
-        """Whether the newest masks are hidden below a correction layer."""
+        """Whether some of the newest masks are hidden below a correction layer."""
 
     def begin(self) -> None:
         """The button was pressed: what is selected now may give way to masks."""
@@ -70,8 +70,8 @@ class Showing:
             self._stepping.show(layers.count, select=False)
         else:
             layers.show(layers.count)
-        self.covered = self._is_covered(layers)
-        if self.covered:
+        if self._is_covered(layers):
+            self.covered = True
             layers.cover()
         if self._viewer.layers.selection.active not in layers:
             self.select(layers, result)
