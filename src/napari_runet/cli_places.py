@@ -1,6 +1,6 @@
 """The command ``places``."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -52,9 +52,13 @@ def places(
     from napari_runet.inference.segmenter import load_model
 
     with sentences():
-        found = find_images(images, pattern).images
+        named = find_images(images, pattern)
+        found = named.images
+        for note in named.notes:
+            typer.echo(note, err=True)
         loaded = load_model(model, settings.device, settings.precision)
         if uncertainty is not None:
+            _check_names(found, uncertainty)
             _make_folder(uncertainty)
     ranked: list[_Ranked] = []
     failed = 0
@@ -71,6 +75,18 @@ def places(
             write_json(json, [_as_json(plane) for plane in ranked])
     if failed:
         raise typer.Exit(1)
+
+
+def _check_names(images: "Sequence[FoundImage]", folder: Path) -> None:
+    """See that no score would be written over another."""
+    from napari_runet.io.images import FileError
+
+    owner: dict[str, FoundImage] = {}
+    for image in images:
+        other = owner.setdefault(image.name.casefold(), image)
+        if other is not image:
+            path = folder / f"{image.name}_uncertainty.tif"
+            raise FileError(f"{other.path} and {image.path} would both be written to {path}; rename one.")
 
 
 def _make_folder(folder: Path) -> None:
@@ -97,11 +113,15 @@ def _ranked(
     from napari_runet.batch.axes_of_files import axes_of_file
     from napari_runet.images.image_input import ImageInput
     from napari_runet.inference.segmenter import segment
+    from napari_runet.io.images import FileError
     from napari_runet.io.masks import write_mask
+    from napari_runet.io.ome_zarr import is_zarr
     from napari_runet.io.opening import open_image
     from napari_runet.reviewing.doubt import doubt
     from napari_runet.reviewing.places import MOST_PLACES, doubt_of_plane, rank
 
+    if is_zarr(image.path):
+        raise FileError(f"{image.path} is an OME-Zarr image, which places cannot read: save a part of it as TIFF.")
     with open_image(image.path) as opened:
         name, channels = image.path.name, model.card.network.in_channels
         read_as, _ = axes_of_file(name, opened.array.shape, opened.axes, channels, axes)

@@ -46,6 +46,19 @@ def test_places_of_a_folder_with_a_stack_and_a_broken_file(folder, tmp_path):
     assert "stack.tif, plane 2: doubt" in result.output
 
 
+def test_two_scores_are_never_written_to_one_file_and_ome_zarr_is_refused_in_words(folder, tmp_path):
+    Image.fromarray(np.zeros((40, 50, 3), np.uint8)).save(folder / "flat.bmp")
+    (folder / "big.zarr").mkdir()
+    (folder / "big.zarr" / "zarr.json").write_text("{}")
+    command = ["places", str(folder), "--model", "tiny", "--uncertainty", str(tmp_path / "scores")]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 1 and "would both be written to" in result.output
+    assert not (tmp_path / "scores").exists()
+    result = CliRunner().invoke(app, command[:-2])
+    assert result.exit_code == 1 and "flat.bmp: doubt" in result.output
+    assert "big.zarr is an OME-Zarr image" in result.output and "Is a directory" not in result.output
+
+
 def test_what_is_wrong_is_a_sentence(folder, tmp_path):
     (tmp_path / "file").write_text("")
     result = CliRunner().invoke(
