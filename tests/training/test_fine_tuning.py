@@ -8,7 +8,7 @@ import napari_runet
 from napari_runet.images.pixel_size import PixelSize
 from napari_runet.inference.devices import DeviceChoice
 from napari_runet.inference.segmenter import LoadedModel, segment
-from napari_runet.models.card import ClassInfo, ModelCard
+from napari_runet.models.card import ClassInfo, ModelCard, NetworkConfig
 from napari_runet.models.store import ModelError, read_card
 from napari_runet.models.weights import load_network, save_network
 from napari_runet.networks import build
@@ -289,6 +289,22 @@ def test_a_model_that_was_taught_is_not_said_to_be_untrained(model, tmp_path, pa
     assert candidate.card.sentence == "Finds stripe, as it was taught by corrections."
     candidate, _ = last(model, [stripes(1)[0]], training_steps=2)
     assert candidate.card.sentence == model.card.sentence
+
+
+@pytest.mark.parametrize("name", ["dru-4", "sru-2", "rec-simple"])
+def test_a_model_for_grey_images_begins_as_its_parent_for_colours(tmp_path, name):
+    """It reads its own last mask, and grey is what all three colours have in common."""
+    torch.manual_seed(5)
+    config = NetworkConfig(name=name, base_channels=4, hidden_channels=4)
+    classes = (ClassInfo(name="ground", color="#000000"), ClassInfo(name="stripe", color="#ffffff"))
+    card = ModelCard(id="old", title="Old", sentence="For a test.", network=config, classes=classes)
+    save_network(tmp_path / "old", card, build(config))
+    new_model(tmp_path / "grey", "grey", classes, channels=1, parent=tmp_path / "old")
+    (_, parent), (_, child) = load_network(tmp_path / "old"), load_network(tmp_path / "grey")
+    grey = torch.rand(1, 1, 32, 32)
+    with torch.inference_mode():
+        expected = [parent.eval()(grey.expand(1, 3, 32, 32), 3), child.eval()(grey, 3)]
+    torch.testing.assert_close(*expected)
 
 
 def test_channels_that_are_no_colours_are_learned_from_too(tmp_path):

@@ -59,7 +59,9 @@ def new_model(
     else:
         old_card, old = load_network(parent)
         network = build(old_card.network, classes=len(classes), in_channels=channels or old_card.network.in_channels)
-        state = transplanted(old.state_dict(), network.state_dict())
+        state = transplanted(
+            old.state_dict(), network.state_dict(), old_card.network.in_channels, network.config.in_channels
+        )
         card = old_card.model_copy(
             update={
                 "id": model_id,
@@ -79,8 +81,12 @@ def new_model(
     return save_state(folder, ModelCard.model_validate(card.model_dump()), state)
 
 
-def transplanted(old: dict[str, Tensor], new: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The new tensors with the old values wherever a tensor has the same shape, or reads more or fewer channels."""
+def transplanted(old: dict[str, Tensor], new: dict[str, Tensor], old_channels: int, channels: int) -> dict[str, Tensor]:
+    """The new tensors with the old values wherever a tensor has the same shape, or reads more or fewer channels.
+
+    A network first reads the `channels` of the image, and then its own mask, which is read as before; one channel
+    counts as much as all of the parent's together.
+    """
     result = {}
     for name, tensor in new.items():
         tensor = tensor.clone()
@@ -88,7 +94,15 @@ def transplanted(old: dict[str, Tensor], new: dict[str, Tensor]) -> dict[str, Te
         if source is not None and source.shape == tensor.shape:
             tensor = source.clone()
         elif source is not None and source.ndim == 4 and source.shape[0] == tensor.shape[0]:
-            shared = min(source.shape[1], tensor.shape[1])
-            tensor[:, :shared] = source[:, :shared]
+            for before, now in zip(_inputs(source, old_channels), _inputs(tensor, channels), strict=True):
+                shared = min(before.shape[1], now.shape[1])
+                now[:, :shared] = before[:, :shared]
+            if channels == 1:
+                tensor[:, :1] = source[:, :old_channels].sum(1, keepdim=True)
         result[name] = tensor
     return result
+
+
+def _inputs(weights: Tensor, channels: int) -> tuple[Tensor, Tensor]:
+    """Views of the part that reads the image, and of the part that reads the mask."""
+    return weights[:, :channels], weights[:, channels:]
