@@ -86,7 +86,7 @@ def test_a_corrected_mask_keeps_its_pixel_size(home, make_napari_viewer, tmp_pat
 
 def test_an_image_that_is_opened_is_seen_whole(home, make_napari_viewer, qtbot, tmp_path):
     viewer = make_napari_viewer(show=True)
-    viewer.add_image(np.zeros((30, 40), np.uint8))
+    viewer.add_image(np.zeros((7, 5, 30, 40), np.uint8))  # of more dimensions than what is opened
     panel = dock(viewer, show=True)
     qtbot.wait(100)
     Image.fromarray(np.zeros((600, 800), np.uint8)).save(tmp_path / "large.png")

@@ -124,6 +124,16 @@ def test_back_out_keeps_the_place_and_another_prediction_does_not_bring_back_the
     assert holds(arrived(panel, qtbot), SPOTS[1]), "it was not passed by"
 
 
+def test_the_view_flies_beside_an_image_of_more_dimensions(panel, qtbot):
+    viewer = panel._viewer
+    chosen = viewer.layers.selection.active
+    viewer.add_image(np.zeros((2, 6, 30, 40), np.uint8))
+    viewer.layers.selection.active = chosen
+    key(panel, qtbot)
+    y, x = arrived(panel, qtbot).centre
+    np.testing.assert_allclose(viewer.scene.camera.center[-2:], (y * 2 + 7, x * 2 + 5), atol=4)
+
+
 def test_why_and_uncertainty_are_shown_when_asked(panel, qtbot):
     section, session = panel.next_section, panel.session
     key(panel, qtbot)

@@ -13,6 +13,7 @@ from napari_runet.io.images import FileError, read_image
 from napari_runet.io.masks import write_mask, write_stack
 from napari_runet.io.ome_zarr import is_zarr
 from napari_runet.io.opening import open_image
+from napari_runet.plugin.flying import fit_to_view
 from napari_runet.plugin.layer_writing import set_visible
 from napari_runet.plugin.layers import label_colormap, label_colors
 from napari_runet.plugin.opening_zarr import read
@@ -171,7 +172,7 @@ class BatchOpening:
             raise FileError("it holds no image.")
         if row.record is not None and len(row.record.read_as) == images[0].ndim + int(images[0].rgb):
             self._choices.read_as(images[0], Axes(row.record.read_as))
-        self._viewer.fit_to_view(layers=images)
+        fit_to_view(self._viewer, images[0])
         return images[0]
 
     def _mask_path(self, row: "Row") -> "Path | None":

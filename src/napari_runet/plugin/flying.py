@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 from qtpy.QtCore import QEasingCurve, QObject, QVariantAnimation
 
 if TYPE_CHECKING:
@@ -20,6 +21,21 @@ class View:
 
     center: tuple[float, ...]
     zoom: float
+
+
+def fit_to_view(viewer: "ViewerModel", layer: "Layer", margin: float = 0.05) -> None:
+    """Have a layer fill the two-dimensional view but for a margin, a share of the canvas.
+
+    napari's own way fails for a layer of fewer dimensions than another one has.
+    """
+    missing = viewer.dims.ndim - layer.ndim
+    axes = [axis - missing for axis in viewer.dims.displayed if axis >= missing]
+    if viewer.dims.ndisplay != 2 or len(axes) != 2:
+        return
+    (first, last), step = layer.extent.world[:, axes], np.abs(layer.extent.step[axes])
+    viewer.scene.camera.center = tuple((first + last) / 2)
+    sizes = np.asarray(viewer.canvas.viewbox_size(viewer.layers)) / (last - first + step)
+    viewer.scene.camera.zoom = (1 - margin) * float(sizes.min())
 
 
 class Flight(QObject):
@@ -61,7 +77,7 @@ class Flight(QObject):
         here = self.view
         if self._before is None:
             self._before = here
-        self._viewer.fit_to_view(layers=[layer], margin=MARGIN)
+        fit_to_view(self._viewer, layer, MARGIN)
         wanted = self.view
         self._set(here)
         self._fly(wanted)
