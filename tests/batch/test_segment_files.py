@@ -16,11 +16,15 @@ from PIL import Image
 
 from napari_runet import load_model, segment, segment_files
 from napari_runet.batch import run as batch_run
-from napari_runet.batch.output import PRIVATE_FOLDER
+from napari_runet.batch.output import PRIVATE_FOLDER, Output
+from napari_runet.batch.record import FinishedImage, How
 from napari_runet.batch.record_file import RECORD_FILE, RecordFile
+from napari_runet.batch.summary import write_summary
 from napari_runet.batch.thumbnails import thumbnail_path
 from napari_runet.inference import files
 from napari_runet.io.images import FileError
+from napari_runet.models.card import ClassInfo, ModelCard, NetworkConfig
+from napari_runet.settings import SegmentationSettings
 
 
 @pytest.fixture
@@ -84,6 +88,21 @@ def test_the_summary_tells_of_each_file_what_was_measured(model, pictures, out):
     assert table[2]["error"] == tally.problems[0] and table[2]["pixels"] == ""
     with Image.open(thumbnail_path(out, "picture-1")) as thumbnail:
         assert thumbnail.size == (49, 40)
+
+
+def test_a_class_called_foreground_does_not_hide_the_sum_in_the_summary(tmp_path):
+    classes = [ClassInfo(name=name, color="#ffffff") for name in ("background", "foreground", "other")]
+    network = NetworkConfig(classes=3)
+    card = ModelCard(id="tiny", title="Tiny", sentence="For a test.", network=network, classes=tuple(classes))
+    entry = FinishedImage(
+        name="a", image="a.png", image_sha256="0", how=How.of(card, SegmentationSettings(), Output(folder=tmp_path)),
+        files={"a.tif": "0"}, planes=1, pixels=100, foreground=(10, 20), classes=("foreground", "other"), seconds=1.0,
+        read_as="YX", asked=False,
+    )  # fmt: skip
+    write_summary(tmp_path, [entry])
+    [row] = rows(tmp_path)
+    assert (row["foreground_pixels"], row["other_pixels"]) == ("30", "20")
+    assert row["class_foreground_pixels"] == "10"
 
 
 def test_a_summary_that_cannot_be_replaced_keeps_no_image_from_being_segmented(model, pictures, out, monkeypatch):

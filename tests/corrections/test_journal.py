@@ -240,6 +240,24 @@ def _no_space(descriptor):
     raise OSError(28, "No space left on device")
 
 
+def test_writing_goes_on_although_nobody_can_be_told_of_a_problem(tmp_path, monkeypatch):
+    changes, states = strokes(2)
+    told = threading.Event()
+
+    def tell(sentence):
+        told.set()
+        raise RuntimeError("the window is gone")
+
+    monkeypatch.setattr(os, "fsync", _no_space)
+    journal = Journal(KEY, tmp_path, tell)
+    journal.append(changes[0])
+    assert told.wait(20)
+    monkeypatch.undo()
+    journal.append(changes[1])
+    assert journal.flush(20) and journal.close()
+    assert_recovered(tmp_path, states[-1])
+
+
 @pytest.fixture
 def small_disk(tmp_path):
     """A file system of 64 kB."""

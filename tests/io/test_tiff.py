@@ -60,6 +60,8 @@ def test_pixel_sizes_by_imagej_ome_and_plain_tags(tmp_path):
     tifffile.imwrite(tmp_path / "j.tif", pixels, imagej=True, resolution=(4, 2), metadata={"unit": "um"})
     tifffile.imwrite(tmp_path / "o.ome.tif", pixels, metadata={
         "axes": "YX", "PhysicalSizeX": 0.25, "PhysicalSizeXUnit": "µm", "PhysicalSizeY": 0.5})  # fmt: skip
+    tifffile.imwrite(tmp_path / "d.ome.tif", pixels, metadata={
+        "axes": "YX", "PhysicalSizeX": "0,25", "PhysicalSizeY": 0.5})  # fmt: skip
     tifffile.imwrite(tmp_path / "t.tif", pixels, resolution=(100, 50), resolutionunit="CENTIMETER")
     tifffile.imwrite(tmp_path / "n.tif", pixels)
     found = {}
@@ -68,6 +70,7 @@ def test_pixel_sizes_by_imagej_ome_and_plain_tags(tmp_path):
             found[path.name[0]] = (opened.pixel_size, opened.unit)
     assert found == {
         "j": ((0.5, 0.25), "um"), "o": ((0.5, 0.25), "µm"), "t": ((0.02, 0.01), "cm"), "n": (None, None),
+        "d": (None, None),
     }  # fmt: skip
 
 

@@ -50,5 +50,11 @@ def _row(folder: Path, entry: Entry) -> dict[str, object]:
         "seconds": f"{entry.seconds:.2f}",
     }
     if len(entry.classes) > 1:
-        row |= {f"{name}_pixels": count for name, count in zip(entry.classes, entry.foreground, strict=True)}
+        row |= {_column(name): count for name, count in zip(entry.classes, entry.foreground, strict=True)}
     return row
+
+
+def _column(name: str) -> str:
+    """Where a class is counted: beside ``foreground_pixels``, the sum, also where it is called so itself."""
+    column = f"{name}_pixels"
+    return f"class_{column}" if column in COLUMNS else column

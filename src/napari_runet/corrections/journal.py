@@ -1,5 +1,6 @@
 """Keeps every change of an image's corrections on disk, without making the caller wait."""
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from napari_runet.corrections.journal_format import JournalError, decode
 from napari_runet.models.store import user_folder
 
 SECONDS_BETWEEN_TRIES = 3.0
+_log = logging.getLogger(__name__)
 
 
 def journal_folder() -> Path:
@@ -187,5 +189,8 @@ class Journal:
             )
         if problem != self._last_problem:
             self._last_problem = problem
-            self._on_problem(problem)
+            try:
+                self._on_problem(problem)
+            except Exception:  # noqa: BLE001 (logged; writing goes on whoever cannot be told)
+                _log.exception("a problem could not be told: %s", problem)
         return problem

@@ -186,7 +186,11 @@ def _size_by_ome(xml: str | None) -> tuple[tuple[float, float], str | None]:
     pixels = ElementTree.fromstring(xml or "<OME/>").find(".//{*}Pixels")
     if pixels is None or "PhysicalSizeX" not in pixels.attrib:
         return (0.0, 0.0), None
-    size = float(pixels.get("PhysicalSizeY", pixels.attrib["PhysicalSizeX"])), float(pixels.attrib["PhysicalSizeX"])
+    width = pixels.attrib["PhysicalSizeX"]
+    try:
+        size = float(pixels.get("PhysicalSizeY", width)), float(width)
+    except ValueError:  # no number, such as 0,25
+        return (0.0, 0.0), None
     return size, pixels.get("PhysicalSizeXUnit", "µm")
 
 
