@@ -8,7 +8,8 @@ evidence, and for a random forest on multi-scale features.
     python benchmarks/annotation.py --scenario chase-to-hrf --seeds 3 --runs runs/annotation/test --json figures.json
 
 Starting and reference models are trained once from a fixed number of training steps and kept by digest (`--cache`).
-Each run of a rival is kept under `--runs`, so that a command that was broken off goes on where it was.
+Each run of a rival is kept under `--runs`, so that a command that was broken off goes on where it was; a folder holds
+runs of one choice of options.
 The data folder is $NAPARI_RUNET_DATA, else ../shared/data. `--tiny` runs everything in a minute to see that it works.
 """
 
@@ -39,6 +40,9 @@ from napari_runet.training.pairs import Pair, known_labels
 RIVALS = ("none", "ours", "plain", "forest")
 LEAST_LOST = 0.03
 """A scenario that loses less is reported beside the mean, not in it."""
+
+DECIDING = ("split", "rounds", "seconds", "round_steps", "strength", "training_steps", "images", "crop")
+"""The options that a run's figures depend on."""
 
 
 class Network:
@@ -223,6 +227,7 @@ def main() -> None:
         options.seeds, options.rounds, options.round_steps = 1, 1, 3
         options.training_steps, options.images, options.crop = 3, 2, 192
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", min(2, os.cpu_count() or 1))))
+    asked = {key: getattr(options, key) for key in DECIDING}
     done: list[dict[str, Any]] = []
     given: dict[str, Prepared] = {}
     # seed by seed, so that what was broken off is a whole table of fewer seeds
@@ -231,13 +236,15 @@ def main() -> None:
         if kept is None or not kept.exists():
             if name not in given:
                 given[name] = prepared(name, options)
-            found = run(name, kind, seed, given[name], options.rounds)
+            found = {**run(name, kind, seed, given[name], options.rounds), "options": asked}
             print(json.dumps(found), flush=True)
             if kept:
                 kept.parent.mkdir(parents=True, exist_ok=True)
                 kept.write_text(json.dumps(found) + "\n", encoding="utf-8")
         else:
             found = json.loads(kept.read_text(encoding="utf-8"))
+            if found.get("options") != asked:
+                parser.error(f"{kept} is of a run with other options ({found.get('options')}); name another folder")
         done.append(found)
     table = summary(done)
     _print(table)

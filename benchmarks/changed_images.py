@@ -76,11 +76,11 @@ def main() -> None:
             scores.append(dice(segment((255 * changed).round().astype(np.uint8), model).labels[-1], pair))
         rows.append({"change": name, "dice": float(np.mean([score for score in scores if score is not None]))})
         print(f"{name:24s} {rows[-1]['dice']:.3f}", flush=True)
-    command = (
-        f"python benchmarks/changed_images.py --model {model.card.id} --data {model.card.id}/val --images {len(pairs)}"
-    )
+    data = "/".join(options.data.resolve().parts[-2:])
+    command = f"python benchmarks/changed_images.py --model {model.card.id} --data {data} --images {len(pairs)}"
     content = {"sha256": model.card.sha256, "images": len(pairs), "command": command, "rows": rows}
-    (RESULTS / f"{model.card.id}-changed-val.json").write_text(json.dumps(content, indent=1) + "\n")
+    file = RESULTS / f"{model.card.id}-changed-{options.data.resolve().name}.json"
+    file.write_text(json.dumps(content, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What more iterations, and averages over flips and scales, are worth on labelled images.
 
-    python benchmarks/test_time.py run --data FOLDER_OF_SETS [--split val] [--models retina,roads,hands] [--images 12]
+    python benchmarks/test_time.py run --data FOLDER_OF_SETS [--models retina,roads,hands] [--images 12]
     python benchmarks/test_time.py show     # docs/images/iterations.png, from what was measured
 
 Each model segments its images at the size that they have: once with ten iterations, whose masks are all measured, and
@@ -131,7 +131,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("run", "show"))
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
-    parser.add_argument("--split", default="val")
     parser.add_argument("--models", default="retina,roads,hands")
     parser.add_argument("--no-averages", action="store_true", help="measure the iterations alone")
     parser.add_argument("--images", type=int, default=12, help="so many of each set, evenly spread; 0 for all")
@@ -140,7 +139,7 @@ def main() -> None:
     if options.what == "run":
         torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)))
         for name in options.models.split(","):
-            found = model_results(name, options.data / name / options.split, options.images, not options.no_averages)
+            found = model_results(name, options.data / name / "val", options.images, not options.no_averages)
             command = f"python benchmarks/test_time.py run --models {name} --images {options.images}"
             command += " --no-averages" * options.no_averages
             content["models"][name] = {**found, "command": command, "date": time.strftime("%Y-%m-%d")}
