@@ -177,4 +177,12 @@ def test_in_view_and_then_all_of_it(opened: tuple[Any, Any], qtbot: Any, tmp_pat
     (row,) = section.state.rows
     assert opening.open(row) is image and viewer.layers[-1].name == "slide · tiny · mask"
     np.testing.assert_array_equal(np.asarray(viewer.layers[-1].data[0]), expected)
-    assert opening.correct(row) is None and "not corrected here" in state.notice.text
+    opened = viewer.layers[-1]
+    assert opening.correct(row) is None and "press Correct in the panel" in state.notice.text
+    assert not opened.editable
+    finished.visible = False
+    viewer.layers.remove(finished)
+    viewer.layers.remove(correction.layer)
+    panel.correcting.correct()  # as that sentence says
+    np.testing.assert_array_equal(panel.session.correction.shown, expected[128:256, 256:384])
+    assert not opened.visible

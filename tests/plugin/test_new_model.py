@@ -1,5 +1,7 @@
 """A model of one's own, made and painted for by mouse, before there is any mask."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from correcting_helpers import PATIENCE, dock, paint, predict, press
@@ -145,4 +147,9 @@ def test_a_mask_of_other_classes_is_not_painted_on(panel, card):
     panel.correcting.correct()
     assert "learns nothing from this layer" in panel.session.correction_notice.text
     panel.choices.choose_model(retina)  # as that sentence says
+    mine = replace(retina, card=retina.card.model_copy(update={"id": "mine"}))
+    panel.session.models = (*panel.session.models, mine)
+    panel.session.model = mine
+    classes = retina.card.class_names
+    assert panel.correcting.predictions.card(panel._viewer.layers["eye"], classes) is mine.card, "the chosen one's colours"
     assert not panel.session.correction_notice.text

@@ -15,7 +15,7 @@ from napari_runet.io.ome_zarr import is_zarr
 from napari_runet.io.opening import open_image
 from napari_runet.plugin.flying import fit_to_view
 from napari_runet.plugin.layer_writing import set_visible
-from napari_runet.plugin.layers import label_colormap, label_colors
+from napari_runet.plugin.layers import LARGE_LABELS, LabelsOf, label_colormap, label_colors
 from napari_runet.plugin.opening_zarr import read
 from napari_runet.plugin.placing import place
 from napari_runet.plugin.session import Notice
@@ -97,7 +97,9 @@ class BatchOpening:
     def correct(self, row: "Row") -> Labels | None:
         """Open a layer on which the mask of an image is corrected, and select it for painting."""
         if is_zarr(row.path):
-            self._state.notice = Notice("Masks of OME-Zarr images are not corrected here; open it first.", "error")
+            self._state.notice = Notice(
+                "Masks of OME-Zarr images are not corrected here; open it, and press Correct in the panel.", "error"
+            )
             return None
         image = self.open(row)
         mask = self._mask_layer(row)
@@ -192,8 +194,13 @@ class BatchOpening:
         if is_zarr(path):
             if layer is None:
                 ((data, how, _),) = read(path)
-                how |= {"name": f"{row.name} · {path.name} · mask", "metadata": {MASK_FILE: str(path)}}
-                self._viewer.add_layer(Labels(data, **how))
+                metadata: dict[str, object] = {MASK_FILE: str(path)}
+                if "C" not in self._choices.source(image).letters[1:]:  # else its dimensions are not those of the mask
+                    made_by = self._model(row)
+                    metadata[LARGE_LABELS] = LabelsOf(image, made_by.card if made_by is not None else None)
+                how |= {"name": f"{row.name} · {path.name} · mask", "metadata": metadata}
+                layer = self._viewer.add_layer(Labels(data, **how))
+                layer.editable = False
             return
         labels = read_image(path)
         if layer is None:

@@ -67,10 +67,10 @@ class Predictions:
     def card(self, image: "Image", classes: tuple[str, ...] = ()) -> "ModelCard | None":
         """The model whose classes are painted on an image: that of its masks, where the chosen one has the same.
 
-        Where something was painted already, one of these `classes`, if there is one.
+        Where something was painted already, one of these `classes`, if there is one: the chosen one before others.
         """
-        for model in self._session.models if classes else ():
-            if model.card.class_names == classes:
+        for model in (self._session.model, *self._session.models) if classes else ():
+            if model is not None and model.card.class_names == classes:
                 return model.card
         results = results_of(self._viewer, image)
         if results is not None and self.same_classes(results.result.card):
