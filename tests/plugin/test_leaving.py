@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from napari_runet.models.store import HOME_VARIABLE
+from napari_runet.plugin.panel import _end
 
 SCRIPT = """
 import napari
@@ -30,3 +31,15 @@ def test_python_that_ends_without_closing_the_window_ends_quietly(
         [sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=300, check=False, cwd=tmp_path
     )
     assert (ended.returncode, "Traceback" in ended.stderr) == (0, False), ended.stderr
+
+
+def test_all_that_goes_on_beside_a_panel_is_ended_though_one_of_it_cannot_be() -> None:
+    ended: list[str] = []
+
+    def fail() -> None:
+        ended.append("corrections")
+        raise OSError("the disk is gone")
+
+    with pytest.raises(OSError, match="the disk is gone"):
+        _end(lambda: ended.append("places"), fail, None, lambda: ended.append("worker"))
+    assert ended == ["places", "corrections", "worker"]

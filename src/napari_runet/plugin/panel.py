@@ -1,6 +1,7 @@
 """The panel: composes the sections, and connects them with the viewer and the engine."""
 
 import atexit
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 from weakref import WeakMethod, ref
 
@@ -310,7 +311,8 @@ class Panel(QWidget):
 
 
 def _end(*ends: "Callable[[], object] | None") -> None:
-    """Call what ends a panel, as far as it is still there."""
-    for end in ends:
-        if end is not None:
-            end()
+    """Call what ends a panel, as far as it is still there: all of it, also where one raises."""
+    with ExitStack() as stack:
+        for end in reversed(ends):
+            if end is not None:
+                stack.callback(end)
