@@ -151,5 +151,5 @@ def test_a_mask_of_other_classes_is_not_painted_on(panel, card):
     panel.session.models = (*panel.session.models, mine)
     panel.session.model = mine
     classes = retina.card.class_names
-    assert panel.correcting.predictions.card(panel._viewer.layers["eye"], classes) is mine.card, "the chosen one's colours"
+    assert panel.correcting.predictions.card(image, classes) is mine.card, "the colours are those of the chosen one"
     assert not panel.session.correction_notice.text
