@@ -112,7 +112,9 @@ def refine_network(model: str, height: int, width: int, backend: str) -> Work:
     return work
 
 
-def training(network: torch.nn.Module, layout: torch.memory_format, height: int, width: int) -> Work:
+def training(
+    network: torch.nn.Module, layout: torch.memory_format, height: int, width: int, *, in_bfloat16: bool = False
+) -> Work:
     """A training step on a batch of 4: forward, the loss at each iteration, backward, update."""
     optimiser = torch.optim.AdamW(network.parameters(), lr=1e-4)
     pixels = network_input(picture(2 * height, 2 * width))[0]
@@ -124,7 +126,9 @@ def training(network: torch.nn.Module, layout: torch.memory_format, height: int,
 
     def work() -> Iterator[Tensor]:
         with torch.inference_mode(False), torch.enable_grad():
-            loss = recurrent_loss(list(network(images.clone(), ITERATIONS)), labels.clone(), alpha=0.4)
+            with torch.autocast("cpu", torch.bfloat16, enabled=in_bfloat16):
+                found = network(images.clone(), ITERATIONS)
+            loss = recurrent_loss([each.float() for each in found], labels.clone(), alpha=0.4)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -144,7 +148,7 @@ def training_yardstick(model: str, height: int, width: int, backend: str) -> Wor
 def training_ours(model: str, height: int, width: int, backend: str) -> Work:
     """A training step as the trainer does it."""
     network = place(load_model(model, "cpu", "reference").network, "cpu").train()
-    return training(network, torch.channels_last, height, width)
+    return training(network, torch.channels_last, height, width, in_bfloat16=backend == "bfloat16")
 
 
 def matmul(model: str, height: int, width: int, backend: str) -> Work:

@@ -160,7 +160,7 @@ def training(options: argparse.Namespace) -> None:
     ours = Contender("training_ours", TRAINING_SIZE, options)
     in_turns([plain, ours], options.runs)
     row("training step 4x256x256 yardstick", plain.times)
-    row("training step 4x256x256", ours.times, plain.times)
+    row(f"training step 4x256x256 {options.backend}", ours.times, plain.times)
     for each in (plain, ours):
         each.close()
 

@@ -41,9 +41,7 @@ def finetune(
     ] = False,
     seed: Annotated[int, typer.Option("--seed", help="Decides crops and what is held out.")] = 0,
     device: Device = "auto",
-    precision: Annotated[
-        str, typer.Option("--precision", help="float32, bfloat16 (CPUs with AMX, AVX512-BF16), auto.")
-    ] = "float32",
+    precision: Precision = "auto",
     json_file: Json = None,
 ) -> None:
     """Fine-tune a model on corrections, and write the candidate with its figures.

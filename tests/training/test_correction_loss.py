@@ -82,14 +82,14 @@ def test_a_training_step_moves_the_copy_and_not_the_model(model, through_time):
     assert any(not torch.equal(tensor, before[name]) for name, tensor in trainer.state().items())
 
 
-def test_training_in_bfloat16_is_asked_for_and_keeps_the_weights_in_float32(model):
+def test_training_in_bfloat16_keeps_the_weights_in_float32_and_learns_the_same(model):
     def lost(precision):
         trainer = CorrectionTrainer(model, patches(), Tuning(crop_size=32, anywhere=1, precision=precision), seed=0)
         losses = [trainer.train_step(part / 6) for part in range(6)]
         assert all(tensor.dtype == torch.float32 for tensor in trainer.state().values())
         return trainer.in_bfloat16, losses
 
-    assert Tuning().precision == FineTuningSettings().precision == "float32"
+    assert Tuning().precision == FineTuningSettings().precision == "auto"
     exact, rounded = lost("float32"), lost("auto")
     assert (exact[0], rounded[0]) == (False, has_fast_bfloat16())
     assert rounded[1] == pytest.approx(exact[1], rel=0.05)

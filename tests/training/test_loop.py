@@ -13,6 +13,8 @@ import torch
 from PIL import Image
 
 import napari_runet
+from napari_runet.inference.backends.choosing import has_fast_bfloat16
+from napari_runet.inference.segmenter import load_model
 from napari_runet.models.card import ClassInfo, NetworkConfig
 from napari_runet.training.augmentation import Augmentation
 from napari_runet.training.curves import read_curves
@@ -61,11 +63,23 @@ def recipe(**changes):
     return Recipe.model_validate(fields | changes)
 
 
-def test_resuming_gives_what_an_uninterrupted_run_gives(data, tmp_path):
-    whole = list(train(recipe(), data, tmp_path / "whole", seed=5))
+def test_a_recipe_asks_for_bfloat16_and_weights_stay_float32(data, tmp_path):
+    exact, rounded = (
+        [report.loss for report in train(recipe(precision=precision), data, tmp_path / precision, seed=5)]
+        for precision in ("float32", "auto")
+    )
+    assert rounded == pytest.approx(exact, rel=0.05)
+    assert (rounded == exact) is not has_fast_bfloat16()
+    assert all(tensor.dtype == torch.float32 for tensor in load_model(tmp_path / "auto").network.state_dict().values())
+
+
+@pytest.mark.parametrize("precision", ["float32", "auto"])
+def test_resuming_gives_what_an_uninterrupted_run_gives(data, tmp_path, precision):
+    plan = recipe(precision=precision)
+    whole = list(train(plan, data, tmp_path / "whole", seed=5))
     seen = []
-    list(train(recipe(), data, tmp_path / "parts", seed=5, stop=lambda: len(seen) == 4 or seen.append(0)))
-    resumed = list(train(recipe(), data, tmp_path / "parts", seed=5, resume=True))
+    list(train(plan, data, tmp_path / "parts", seed=5, stop=lambda: len(seen) == 4 or seen.append(0)))
+    resumed = list(train(plan, data, tmp_path / "parts", seed=5, resume=True))
     assert [report.training_step for report in resumed] == [5, 6]
     assert resumed[-1].loss == whole[-1].loss
     assert resumed[-1].dice == whole[-1].dice

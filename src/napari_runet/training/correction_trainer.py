@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from napari_runet.inference.backends.choosing import has_fast_bfloat16
 from napari_runet.inference.segmenter import LoadedModel
 from napari_runet.networks import IterativeNetwork
 from napari_runet.settings import FineTuningSettings, Precision
@@ -17,6 +16,7 @@ from napari_runet.training.augmentation import Augmentation
 from napari_runet.training.correction_loss import CorrectionLoss
 from napari_runet.training.correction_sampler import MILD, WIDE, AnywhereSampler, CorrectionBatch, CorrectionSampler
 from napari_runet.training.patches import Patch, reviewed
+from napari_runet.training.precision import trains_in_bfloat16
 from napari_runet.training.trainer import TrainingError
 
 YOUNG_STEPS = 500
@@ -62,7 +62,7 @@ class Tuning:
     through_time: bool = False
     moves: tuple[float, ...] = (0.5, 1.0)
     average_decay: float = 0.95
-    precision: Precision = "float32"
+    precision: Precision = "auto"
     augmentation: Augmentation = MILD
     wide: Augmentation = WIDE
 
@@ -114,8 +114,7 @@ class CorrectionTrainer:
         self.tuning = tuning
         self.iterations = model.card.iterations
         self.device = model.device.name
-        on_cpu = self.device == "cpu" and tuning.precision != "float32" and has_fast_bfloat16()
-        self.in_bfloat16 = on_cpu or self.device == "cuda"
+        self.in_bfloat16 = trains_in_bfloat16(self.device, tuning.precision)
         hold = not reviewed(patches)
         self.loss = replace(tuning.loss, keep=STROKES_ALONE * tuning.loss.keep) if hold else tuning.loss
         # evaluation mode: batch normalisation keeps the statistics it was trained with
