@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_runet.corrections.bridging import BridgeError, bridge
 from napari_runet.plugin.placing import place
 from napari_runet.plugin.plane_predictions import newest_result
 from napari_runet.plugin.session import Notice
@@ -76,6 +75,9 @@ class Bridging:
 
     def at(self, world: "Sequence[float]") -> bool:
         """Bridge the gap at a world point, with the class that is painted; False where there is none to bridge."""
+        # not before: scipy would be a third of what the panel takes to open
+        from napari_runet.corrections.bridging import BridgeError, bridge
+
         plane = self._session.correction
         if plane is None or plane.layer is None:
             return False

@@ -7,7 +7,6 @@ import numpy as np
 from qtpy.QtCore import QObject, QTimer
 
 from napari_runet.corrections.correction import UNKNOWN
-from napari_runet.corrections.growing import guesses, looks
 from napari_runet.corrections.spreading import ITERATIONS, new_strokes, spread, surroundings
 from napari_runet.engine.messages import Cancelled, Event, Failed, Finished, IterationDone, WorkerLost
 from napari_runet.engine.requests import PlaneStart
@@ -173,7 +172,9 @@ class Refining(QObject):
                 followed.intensities = plane_intensities(source, result.card)
             return followed.intensities
 
-        def pixels() -> "npt.NDArray[np.generic]":  # there, too
+        def pixels() -> "npt.NDArray[np.generic]":  # there, too, with what scipy takes to be imported
+            from napari_runet.corrections.growing import looks
+
             image = source.input.plane(source.index, box)
             if question.seen is None:
                 question.seen = looks(image, result.at(result.own).foreground[:, *_inside(result, box)])
@@ -235,6 +236,8 @@ class Refining(QObject):
 
     def _offer(self, question: _Question) -> Notice:
         """Offer what changed because of the strokes, and what they may have been painted on."""
+        from napari_runet.corrections.growing import guesses
+
         plane, result, box = question.plane, question.result, question.box
         if newest_result(self._viewer, self._session.results, plane) is not result or question.seen is None:
             return Notice("The mask is another one by now; nothing was refined.")

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 from napari.qt.threading import create_worker
 
 from napari_runet.engine.failures import describe_failure
-from napari_runet.reviewing.doubt import doubt
-from napari_runet.reviewing.places import doubt_of_plane
-from napari_runet.reviewing.queue import ReviewQueue
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
     from napari_runet.plugin.results import Result
+    from napari_runet.reviewing.queue import ReviewQueue
+
+# What scores is imported where it is needed, on the thread: its scipy would be a third of what the panel takes to open.
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,8 +41,11 @@ class Unscored:
         """What the score depends on, as far as it is cheap to tell."""
         return key_of(self.result), self.seen, 0 if self.settled is None else int(self.settled.sum())
 
-    def queue(self) -> ReviewQueue:
+    def queue(self) -> "ReviewQueue":
         """The places of the plane."""
+        from napari_runet.reviewing.doubt import doubt
+        from napari_runet.reviewing.queue import ReviewQueue
+
         own = [iteration.foreground for iteration in self.result.iterations[: self.result.own][-2:]]
         last, before = own[-1], own[0] if len(own) > 1 else None
         return ReviewQueue(doubt(last, before, self.result.threshold, self.settled), self.seen)
@@ -61,6 +64,8 @@ class PlaneDoubts:
 
     def most_doubtful(self, planes: Sequence[Unscored]) -> "Result | None":
         """The plane to look at first; None where no place is left in any. Takes long, for a thread."""
+        from napari_runet.reviewing.places import doubt_of_plane
+
         known = {plane.key: self._known.get(plane.key) for plane in planes}
         for plane in planes:
             if known[plane.key] is None:
