@@ -180,6 +180,40 @@ def test_no_scheduler_or_another_version_is_a_sentence(model, pictures, monkeypa
         check_versions({**versions, "workers": {}}, address)
 
 
+def test_a_scheduler_that_is_lost_is_a_sentence(model, pictures, tmp_path, monkeypatch):
+    where, modules = tmp_path / "scheduler.json", [sys.executable, "-m"]
+    started = [
+        subprocess.Popen([*modules, f"distributed.cli.{name}", *options, "--no-dashboard"], stderr=subprocess.DEVNULL)
+        for name, options in (
+            ("dask_scheduler", ["--host", "127.0.0.1", "--port", "0", "--scheduler-file", where]),
+            ("dask_worker", ["--scheduler-file", where, "--nthreads", "1", "--local-directory", tmp_path]),
+        )
+    ]
+    try:
+        with distributed.Client(scheduler_file=where, timeout=60, set_as_default=False) as first:
+            first.wait_for_workers(1, timeout=60)
+            address = first.scheduler.address
+        monkeypatch.setattr("napari_runet.inference.cluster.CONNECTING", 2)
+        jobs = []
+
+        def told(job, share, end):
+            if end is not None and not jobs:
+                started[0].kill()
+                started[1].kill()
+            jobs.append(job)
+
+        planned = plan([pictures], Output(folder=tmp_path / "out"), model.card, SegmentationSettings())
+        with pytest.raises(ClusterError, match=f"The scheduler {address} is gone; what was finished stays"):
+            with connect(address, model, "cpu") as workers:
+                carry_out(planned, model, told, cluster=workers)
+        assert jobs
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+    assert segment_files(pictures, model, tmp_path / "out").skipped >= 1
+
+
 def test_one_worker_of_this_machine_has_as_long_to_start_as_several(model, monkeypatch):
     monkeypatch.setattr(cluster, "CONNECTING", 0.001)
     with local_workers(1, model) as workers:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
@@ -50,23 +50,26 @@ class Cluster:
         To the scheduler.
     model, device
         What the workers compute with, and on.
+
+    Attributes
+    ----------
+    address
+        Of the scheduler.
     """
 
     def __init__(self, client: "Client", model: LoadedModel, device: DeviceName) -> None:
         from napari_runet.inference.cluster_model import ModelPlugin
 
         self._client = client
+        self.address = str(client.scheduler.address)
         self._plugin = ModelPlugin(model, device, torch.get_num_threads())
         client.register_plugin(self._plugin, name=self._plugin.name)
 
     def close(self) -> None:
         """Have the workers forget the model."""
-        self._client.unregister_worker_plugin(self._plugin.name)
-
-    @property
-    def address(self) -> str:
-        """Of the scheduler."""
-        return str(self._client.scheduler.address)
+        if self._client.status == "running":
+            with suppress(OSError):  # gone just now
+                self._client.unregister_worker_plugin(self._plugin.name)
 
     @property
     def size(self) -> int:
@@ -92,6 +95,7 @@ class Cluster:
 
     def _do(self, tasks: Iterable[T], do: Callable[[str, T], Any]) -> Iterator[tuple[T, Any]]:
         from distributed import TimeoutError, wait
+        from distributed.comm import CommClosedError
 
         waiting: dict[Future, T] = {}
         coming = iter(tasks)
@@ -110,6 +114,12 @@ class Cluster:
                     continue
                 for future in ended:
                     yield waiting.pop(future), _end_of(future)
+        except Exception as error:
+            if self._client.status == "running" and not isinstance(error, CommClosedError):
+                raise
+            raise ClusterError(
+                f"The scheduler {self.address} is gone; what was finished stays. Start it, and run the command again."
+            ) from error
         finally:
             for future in waiting:
                 future.cancel()
