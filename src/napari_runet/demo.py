@@ -10,6 +10,7 @@ from typing import Any
 
 import napari
 from napari.qt import get_qapp
+from npe2 import PluginManager
 
 from napari_runet.io.images import read_image
 
@@ -51,7 +52,8 @@ def demo(task: str, image: Path | None = None, screenshot: Path | None = None) -
             viewer.add_image(pixels, name=image.stem)
         else:
             viewer.open_sample(PLUGIN, task)
-        _, panel = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)
+        panel = PluginManager.instance().commands.get(f"{PLUGIN}.panel")(viewer)
+        viewer.window.add_dock_widget(panel, name=f"{WIDGET} ({WIDGET})")  # by which the Plugins menu finds it
         _choose_model(panel, task)
         if screenshot is None:
             panel.segment_now()

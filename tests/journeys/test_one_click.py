@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from _canvas import click, drag, menu_action, picture, press, window
+from _canvas import click, dock_of, drag, menu_action, picture, press, window
 from qtpy.QtCore import QPoint, Qt, QTimer
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtTest import QTest
@@ -18,6 +18,7 @@ from qtpy.QtWidgets import QAbstractButton, QApplication, QLabel, QSlider, QWidg
 
 from napari_runet.models.store import HOME_VARIABLE
 from napari_runet.plugin.layers import EARLIER, RECORD
+from napari_runet.plugin.panel import Panel
 
 PATIENCE_MS = 300_000
 """Long enough for importing torch on a busy machine; nothing is timed."""
@@ -287,3 +288,17 @@ def test_menus_open_the_panel_and_segment(
     assert "the segmentation" not in ask_to_close(viewer)  # napari asks nevertheless, because there are layers
     assert list(viewer.window.dock_widgets.values()) == [panel]
     menu_action(viewer, "Plugins", "Recurrent U-Net")
+
+
+@pytest.mark.parametrize("from_plugins", [True, False])
+def test_the_menus_open_one_panel_between_them(
+    make_napari_viewer: Callable[..., Any], own_home: Path, from_plugins: bool
+) -> None:
+    viewer = make_napari_viewer(show=True)
+    plugins = menu_action(viewer, "Plugins", "Recurrent U-Net")
+    command = menu_action(viewer, "Layers", "Segment", "Recurrent U-Net", "Segment a folder")
+    for action in (plugins, command) if from_plugins else (command, plugins, command):  # the second time it hides it
+        action.trigger()
+        QTest.qWait(50)
+    (panel,) = (widget for widget in viewer.window.dock_widgets.values() if isinstance(widget, Panel))
+    assert panel.batch_section.window_ is not None and not dock_of(panel).isHidden()

@@ -1,25 +1,32 @@
 """Menu commands; each opens the panel where it is not open."""
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from napari.utils.notifications import show_info
 
 from napari_runet.plugin.layers import without_proxy
+from napari_runet.plugin.panel import Panel
 
 if TYPE_CHECKING:
     import napari
 
-    from napari_runet.plugin.panel import Panel
+DOCK = "Recurrent U-Net (Recurrent U-Net)"
+"""What napari's Plugins menu calls the panel's dock, by which it knows that the panel is open."""
 
-PLUGIN, WIDGET = "napari-runet", "Recurrent U-Net"
 
-
-def open_panel(viewer: "napari.Viewer") -> "Panel":
+def open_panel(viewer: "napari.Viewer") -> Panel:
     """The viewer's panel, opened or brought to the front."""
-    dock, panel = without_proxy(viewer).window.add_plugin_dock_widget(PLUGIN, WIDGET)
+    viewer = without_proxy(viewer)
+    window = viewer.window
+    panel = next((widget for widget in window.dock_widgets.values() if isinstance(widget, Panel)), None)
+    if panel is None:
+        panel = Panel(viewer)
+        window.add_dock_widget(panel, name=DOCK)
+    dock = panel.parentWidget()
+    assert dock is not None
     dock.show()
     dock.raise_()
-    return cast("Panel", panel)
+    return panel
 
 
 def segment_this_image(viewer: "napari.Viewer") -> None:
@@ -41,7 +48,7 @@ def segment_a_folder(viewer: "napari.Viewer") -> None:
     open_panel(viewer).batch_section.open_window()
 
 
-def _say_why(panel: "Panel", reason: str) -> None:
+def _say_why(panel: Panel, reason: str) -> None:
     """Nothing was begun: say so where a person looks who has pressed no button of the panel."""
     idle = panel.session.activity.stage == "idle"
     show_info(reason if idle else "Something is being segmented; wait for it, or cancel it.")
