@@ -45,6 +45,7 @@ def with_alpha(colours):
         (with_alpha(np.repeat(HALF[..., None], 3, -1)), "a.png"),
         (with_alpha(HALF[..., None]), "a.png"),
         (Image.fromarray(HALF).convert("1"), "a.png"),
+        (HALF, "a.gif"),
     ],
 )
 def test_any_kind_of_mask_is_foreground_where_it_is_not_zero(tmp_path, mask, name):
@@ -57,6 +58,19 @@ def test_labels_are_class_ids_also_in_a_palette(tmp_path):
     palette = Image.fromarray(ids, mode="P")
     palette.putpalette([7, 7, 7] * 256)
     np.testing.assert_array_equal(pair_of(tmp_path / "palette", palette, kind="labels").labels, ids)
+
+
+def test_images_of_every_kind_that_can_be_segmented_can_be_learned_from(tmp_path):
+    put(tmp_path, "images", "a.ppm", IMAGE)
+    put(tmp_path, "masks", "a.gif", HALF)
+    put(tmp_path, "fov", "a.gif", HALF)
+    (pair,) = read_pairs(tmp_path)
+    np.testing.assert_array_equal(pair.image, IMAGE)
+    np.testing.assert_array_equal(pair.labels, HALF > 0)
+    np.testing.assert_array_equal(pair.fov, HALF > 0)
+    (tmp_path / "masks").rename(tmp_path / "labels")
+    with pytest.raises(DataError, match="labels"):  # such a file numbers its colours anew
+        read_pairs(tmp_path)
 
 
 def test_outside_the_field_of_view_nothing_is_known(tmp_path):

@@ -11,10 +11,12 @@ import PIL.Image
 
 from napari_runet.images.axes import Axes
 from napari_runet.images.image_input import ImageInput
-from napari_runet.io.images import read_image
+from napari_runet.io.images import TIFF_SUFFIXES, read_image
+from napari_runet.io.opening import IMAGE_SUFFIXES
 from napari_runet.training.losses import UNKNOWN
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp")
+LABEL_SUFFIXES = (*TIFF_SUFFIXES, ".png", ".jpg", ".jpeg", ".bmp")
+"""Of files in labels/: programs that write a GIF number its colours anew, so that class ids would change unseen."""
 
 
 class DataError(ValueError):
@@ -76,7 +78,7 @@ class PairFolder(Sequence[Pair]):
         if not self._images:
             raise DataError(f"There are no images in {folder / 'images'}.")
         self._kind = "labels" if (folder / "labels").is_dir() else "masks"
-        self._labels = _files(folder / self._kind)
+        self._labels = _files(folder / self._kind, LABEL_SUFFIXES if self._kind == "labels" else IMAGE_SUFFIXES)
         self._fovs = _files(folder / "fov") if (folder / "fov").is_dir() else None
         self._names = sorted(self._images)
         self._unused = [path.name for name, path in self._labels.items() if name not in self._images]
@@ -141,11 +143,11 @@ def read_pairs(folder: Path) -> list[Pair]:
     return list(PairFolder(folder))
 
 
-def _files(folder: Path) -> dict[str, Path]:
+def _files(folder: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> dict[str, Path]:
     """Image files by stem."""
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."):
+        if path.suffix.lower() in suffixes and not path.name.startswith("."):
             other = found.setdefault(path.stem, path)
             if other is not path:
                 raise DataError(f"{other} and {path.name} share a name, so it is not clear which one is meant.")
