@@ -1,4 +1,4 @@
-"""The parameters of segmentation, each defined once for the panel, the command line and the Python API."""
+"""The parameters of segmentation and of fine-tuning, each defined once for the panel, the command line and Python."""
 
 from typing import Literal
 

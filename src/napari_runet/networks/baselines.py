@@ -4,15 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from napari_runet.models.card import NetworkConfig
-from napari_runet.networks.blocks import NormKind, UNet, norm_layer
+from napari_runet.networks.blocks import POOLINGS, NormKind, UNet, norm_layer, unet_widths
 from napari_runet.networks.iterative import IterativeNetwork, State
-
-POOLINGS = 4
-
-
-def unet_widths(config: NetworkConfig) -> list[int]:
-    """Channels at each scale: the first doubled after every pooling."""
-    return [config.base_channels * 2**i for i in range(POOLINGS + 1)]
 
 
 class PlainNetwork(IterativeNetwork):

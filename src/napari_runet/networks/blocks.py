@@ -7,9 +7,18 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from napari_runet.models.card import NetworkConfig
 from napari_runet.networks.normalisation import GroupNorm
 
 NormKind = Literal["group", "batch", "none"]
+
+POOLINGS = 4
+"""Of every U-Net here."""
+
+
+def unet_widths(config: NetworkConfig) -> list[int]:
+    """Channels at each scale: the first doubled after every pooling."""
+    return [config.base_channels * 2**i for i in range(POOLINGS + 1)]
 
 
 def norm_layer(kind: NormKind, channels: int) -> nn.Module:

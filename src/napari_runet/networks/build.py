@@ -6,8 +6,8 @@ from typing import Any
 
 from napari_runet.models.card import NetworkConfig
 from napari_runet.networks.backbones import VGG16, ResNet50
-from napari_runet.networks.baselines import PlainNetwork, RecLast, RecMiddle, RecSimple, unet_widths
-from napari_runet.networks.blocks import UNet
+from napari_runet.networks.baselines import PlainNetwork, RecLast, RecMiddle, RecSimple
+from napari_runet.networks.blocks import POOLINGS, UNet, unet_widths
 from napari_runet.networks.heavy import DeepLabV3Plus, EncoderUNet, RecurrentEncoderUNet, RefineNet
 from napari_runet.networks.iterative import IterativeNetwork
 from napari_runet.networks.recurrent_unet import RecurrentUNet
@@ -16,7 +16,7 @@ from napari_runet.networks.recurrent_units import DualGatedUnit, SingleGatedUnit
 
 def _plain_unet(config: NetworkConfig) -> IterativeNetwork:
     body = UNet(config.in_channels, config.classes, unet_widths(config), config.norm)
-    return PlainNetwork(config, body, stride=16)
+    return PlainNetwork(config, body, stride=2**POOLINGS)
 
 
 def _encoder_unet(config: NetworkConfig, encoder: type[VGG16] | type[ResNet50]) -> IterativeNetwork:

@@ -4,11 +4,9 @@ import torch
 from torch import Tensor, nn
 
 from napari_runet.models.card import NetworkConfig
-from napari_runet.networks.blocks import Decoder, Encoder
+from napari_runet.networks.blocks import POOLINGS, Decoder, Encoder, unet_widths
 from napari_runet.networks.iterative import IterativeNetwork, State
 from napari_runet.networks.recurrent_units import DualGatedUnit, SingleGatedUnit
-
-POOLINGS = 4
 
 
 class RecurrentUNet(IterativeNetwork):
@@ -36,7 +34,7 @@ class RecurrentUNet(IterativeNetwork):
     def __init__(self, config: NetworkConfig, level: int, unit: type[DualGatedUnit] | type[SingleGatedUnit]) -> None:
         super().__init__(config, stride=2**POOLINGS)
         self.level = level
-        widths = [config.base_channels * 2**i for i in range(POOLINGS + 1)]
+        widths = unet_widths(config)
         inputs = config.in_channels + config.classes
         unit_inputs = widths[level - 1] if level else inputs
         unit_outputs = widths[level] if level else config.classes
