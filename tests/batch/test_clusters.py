@@ -198,8 +198,9 @@ def test_a_scheduler_that_is_lost_is_a_sentence(model, pictures, tmp_path, monke
 
         def told(job, share, end):
             if end is not None and not jobs:
-                started[0].kill()
-                started[1].kill()
+                for process in started:
+                    process.kill()
+                    process.wait()
             jobs.append(job)
 
         planned = plan([pictures], Output(folder=tmp_path / "out"), model.card, SegmentationSettings())
