@@ -54,7 +54,7 @@ def test_a_click_in_the_gap_is_one_stroke_that_can_be_undone(broken, qtbot):
     painted = joined != before
     np.testing.assert_array_equal(plane.known.labels[painted], 1)
     assert plane.known.counts.added == painted.sum() and plane.known.counts.removed == 0
-    assert "undo takes them back" in panel.session.correction_notice.text
+    assert "undo takes it back" in panel.session.correction_notice.text
     native = viewer.window._qt_viewer.canvas.native
     native.setFocus()
     QTest.keyClick(native, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)

@@ -55,7 +55,7 @@ def test_what_was_painted_goes_along_as_one_stroke(movie, qtbot):
     np.testing.assert_array_equal(there.shown, mask | painted)  # frame 3 has no prediction, so it begins as that of 2
     np.testing.assert_array_equal(there.known.labels[painted], 1)
     assert there.known.counts.added == painted.sum()
-    copied = f"{painted.sum()} pixels were copied to frame 3; undo takes them back."
+    copied = f"{painted.sum()} pixels copied to frame 3; undo takes it back."
     assert panel.session.correction_notice.text == copied
     np.testing.assert_array_equal(here.known.flags != 0, painted)
     assert not section.carry.isVisible()  # there is no frame after it

@@ -258,7 +258,7 @@ def test_what_differs_is_counted_once_the_candidate_has_its_last_iteration(panel
         panel.fine_tuning.on_event(IterationDone(id="comparison 1", iteration=iteration, **facts), mask)
     about = {"threshold": 0.5, "model_id": "tiny-v2", "model_sha256": "", "device": "cpu", "seconds": 1.0}
     panel.fine_tuning.on_event(Finished(id="comparison 1", iterations=2, **about))
-    assert notice.text().startswith("20 pixels of eye differ from the mask before")
+    assert notice.text().startswith("20 pixels of eye changed")
     panel.fine_tune_section.flip.click()
     assert "You see the candidate's mask alone." in notice.text() and not layer.visible
     panel.fine_tune_section.flip.click()

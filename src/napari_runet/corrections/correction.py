@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_runet.images.image_input import Region
+from napari_runet.wording import counted
 
 UNKNOWN = 255
 """Label of a pixel that no person gave a class."""
@@ -110,7 +111,7 @@ class Counts:
     known: int
 
     def __str__(self) -> str:
-        regions = f"{self.reviewed_regions} region{'' if self.reviewed_regions == 1 else 's'} reviewed"
+        regions = f"{counted(self.reviewed_regions, 'region')} reviewed"
         return f"{self.added} px added, {self.removed} removed, {regions}"
 
 

@@ -11,6 +11,7 @@ from napari_runet.inference.large_image import LargeImage, task_of
 from napari_runet.inference.segmenter import LoadedModel
 from napari_runet.io.ome_zarr_labels import GrowingLabels, compressed_size
 from napari_runet.io.pulled_image import Pull
+from napari_runet.wording import counted
 
 PYRAMID = 4 / 3
 """All levels of a pyramid, relative to the finest."""
@@ -44,7 +45,7 @@ class Estimate:
         """For people."""
         shape = " x ".join(map(str, self.plane_shape))
         planes = f"{self.planes} planes of " if self.planes > 1 else ""
-        blocks = "1 block" if self.blocks == 1 else f"{self.blocks} blocks"
+        blocks = counted(self.blocks, "block")
         return (
             f"{self.name}: {planes}{shape} pixels at level {self.level}, {blocks}; the labels take about "
             f"{in_bytes(self.size)} and about {in_time(self.seconds)}."

@@ -9,6 +9,7 @@ from napari_runet.plugin.batch_state import FINISHED
 from napari_runet.plugin.batch_table import BatchTable, BatchView, describe
 from napari_runet.plugin.segment_section import NOTICE_MARKS, time_left
 from napari_runet.plugin.widgets import SPACING, Column, column, text_button, text_label
+from napari_runet.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -174,7 +175,7 @@ class BatchWindow(QWidget):
     def _doing(self) -> str:
         state = self._state
         total = len(state.rows)
-        images = "1 image" if total == 1 else f"{total} images"
+        images = counted(total, "image")
         if state.stage == "listing":
             return "Looking for images…"
         if state.stage == "stopping":

@@ -7,6 +7,7 @@ import numpy as np
 from napari_runet.plugin.placing import place
 from napari_runet.plugin.plane_predictions import newest_result
 from napari_runet.plugin.session import Notice
+from napari_runet.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -93,9 +94,7 @@ class Bridging:
             self._session.correction_notice = Notice(str(error), "error")
             return False
         plane.paint(found.rows, found.columns, label)
-        count = len(found.rows)
-        text = f"{count} pixels; undo takes them back." if count != 1 else "one pixel; undo takes it back."
-        self._session.correction_notice = Notice(f"Joined by {text}")
+        self._session.correction_notice = Notice(f"Joined by {counted(len(found.rows), 'pixel')}; undo takes it back.")
         return True
 
     # How it is done

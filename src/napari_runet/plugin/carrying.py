@@ -9,6 +9,7 @@ from napari_runet.corrections.correction import PAINTED
 from napari_runet.images.axes import name_plane
 from napari_runet.plugin.placing import show_plane
 from napari_runet.plugin.session import Notice
+from napari_runet.wording import counted
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -66,7 +67,7 @@ class Carrying:
         target.paint(rows, columns, labels)
         changed = int((target.shown != before).sum())
         name = name_plane(following.input.axes, following.index)
-        copied = f"{changed} pixels were copied to {name}; undo takes them back."
+        copied = f"{counted(changed, 'pixel')} copied to {name}; undo takes it back."
         self._session.correction_notice = Notice(copied if changed else f"All of it is in {name} already.")
         return changed
 

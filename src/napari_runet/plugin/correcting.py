@@ -15,6 +15,7 @@ from napari_runet.plugin.plane_predictions import Predictions
 from napari_runet.plugin.reviewing import Reviewing
 from napari_runet.plugin.session import Notice
 from napari_runet.plugin.squares import is_square, square_in_view
+from napari_runet.wording import counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -195,7 +196,7 @@ class Correcting:
         if plane.layer is not None:
             set_visible(plane.layer, True)
             self._viewer.layers.selection.active = plane.layer
-        text = f"{changed} pixels were taken over; undo takes them back." if changed else "Nothing differs."
+        text = f"{counted(changed, 'pixel')} taken over; undo takes it back." if changed else "Nothing differs."
         self._session.correction_notice = Notice(text)
         return changed
 

@@ -10,6 +10,7 @@ from napari_runet.plugin.comparing import Comparison
 from napari_runet.plugin.session import Notice, Tuning
 from napari_runet.plugin.versions import CandidateModel, keep_candidate, left_over, next_name, parent_of, throw_away
 from napari_runet.settings import SegmentationSettings
+from napari_runet.wording import counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -220,7 +221,7 @@ class Deciding:
         texts = []
         if self._changed is not None and not self._comparing:
             name = comparison.plane.image.name
-            texts.append(f"{self._changed} pixels of {name} differ from the mask before; a hidden layer shows them.")
+            texts.append(f"{counted(self._changed, 'pixel')} of {name} changed; a hidden layer shows where.")
         if comparison.flipped:
             texts.append("You see the candidate's mask alone.")
         self._session.tuning_notice = Notice(" ".join(texts))

@@ -15,6 +15,7 @@ from napari_runet.io.images import FileError
 from napari_runet.plugin.layers import images_in
 from napari_runet.plugin.saving import file_stem
 from napari_runet.plugin.session import Notice
+from napari_runet.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,7 +65,7 @@ class Exchanging:
             return len(found)
 
         def done(count: int) -> None:
-            text = f"Wrote {count} corrected image{'' if count == 1 else 's'} to images and labels in {folder}."
+            text = f"Wrote {counted(count, 'corrected image')} to images and labels in {folder}."
             self._session.correction_notice = Notice(text)
 
         self._work(write, done)
@@ -97,7 +98,7 @@ class Exchanging:
                 problems.append(str(error))
             else:
                 put += 1
-        text = f"Took over the corrections of {put} image{'' if put == 1 else 's'}; what you had painted stays."
+        text = f"Took over the corrections of {counted(put, 'image')}; what you had painted stays."
         self._session.correction_notice = Notice(" ".join([text, *problems]), "warning" if problems else "info")
 
     def _place_of(self, stem: str) -> "tuple[Image | None, tuple[int, ...]]":

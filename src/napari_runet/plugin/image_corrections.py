@@ -8,6 +8,7 @@ from napari_runet.plugin.keeping import Keeper
 from napari_runet.plugin.plane_correction import plane_index
 from napari_runet.plugin.reading import levels_of, read_layer
 from napari_runet.plugin.squares import square_at
+from napari_runet.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -92,7 +93,7 @@ def _summed(planes: "Iterable[CorrectionSet]") -> str:
     where = f" on {len(counts)} planes" if len(counts) > 1 else ""
     return (
         f"{sum(count.added for count in counts)} px added, {sum(count.removed for count in counts)} removed, "
-        f"{regions} region{'' if regions == 1 else 's'} reviewed{where}"
+        f"{counted(regions, 'region')} reviewed{where}"
     )
 
 

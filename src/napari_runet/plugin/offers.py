@@ -10,6 +10,7 @@ from napari_runet.corrections.correction import UNKNOWN
 from napari_runet.plugin.layers import results_of
 from napari_runet.plugin.plane_predictions import newest_result
 from napari_runet.plugin.session import Notice
+from napari_runet.wording import counted
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -69,7 +70,7 @@ class Offers:
         if plane is None or result is None:
             return 0
         changed = plane.take_prediction(self._wanted(plane, result))
-        taken = f"{changed} pixels were taken over; undo takes them back."
+        taken = f"{counted(changed, 'pixel')} taken over; undo takes it back."
         self._session.refine_notice = Notice(taken if changed else "Nothing else would change.")
         return changed
 
@@ -155,7 +156,7 @@ class Offers:
             part = drawn if result.region is None else drawn[result.region.slices]
             results.of_plane.draw_changes(result, part if count else None)
         self._session.refined_pixels = count
-        what = f"{count} pixels around your corrections" if count else "nothing else"
+        what = f"{counted(count, 'pixel')} around your corrections" if count else "nothing else"
         if result.from_correction < 2:
             return f"{what.capitalize()} would change."
         guess = self.followed(plane, result).guess + 1

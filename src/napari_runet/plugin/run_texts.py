@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from napari_runet.images.axes import name_plane
+from napari_runet.wording import counted
 
 if TYPE_CHECKING:
     from napari_runet.engine.messages import Finished, Progress
@@ -19,8 +20,7 @@ def next_text(event: "Progress") -> str:
 
 def done_text(name: str, event: "Finished") -> str:
     """What was computed, where and how quickly, and whether the image was rescaled for it."""
-    count = f"{event.iterations} iteration{'s' if event.iterations != 1 else ''}"
-    done = f"{name}: {count} in {event.seconds:.1f} s on {event.device.upper()}."
+    done = f"{name}: {counted(event.iterations, 'iteration')} in {event.seconds:.1f} s on {event.device.upper()}."
     return " ".join(filter(None, (done, event.notice, event.rescaled)))
 
 
@@ -40,7 +40,6 @@ def plane_text(results: "ResultLayers | None") -> str:
     count = len(result)
     if count == 0:
         return f"{plane} has not been segmented."
-    iterations = f"{count} iteration{'s' if count != 1 else ''}"
     before = ", going on from the frame before" if result.goes_on else ""
     earlier = ", of an earlier run" if result.press != results.latest.press else ""
-    return f"{plane}: {iterations}{before}{earlier}."
+    return f"{plane}: {counted(count, 'iteration')}{before}{earlier}."
