@@ -12,6 +12,7 @@ import argparse
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import torch
@@ -24,14 +25,14 @@ from napari_runet.inference.devices import choose_device
 from napari_runet.inference.segmenter import LoadedModel, load_model, ready, segment
 from napari_runet.models.card import ModelCard
 from napari_runet.networks import IterativeNetwork, build
-from napari_runet.settings import FineTuningSettings, Precision
+from napari_runet.settings import FineTuningSettings
 from napari_runet.training.fine_tuning import fine_tune
 from napari_runet.training.loop import Trainer, card_of
 from napari_runet.training.pairs import Pair, known_labels, read_pairs
 from napari_runet.training.recipe import read_recipe, table_recipes
 from napari_runet.training.samples import prepare
 
-PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
+PRECISIONS: tuple[Literal["float32", "auto"], ...] = ("float32", "auto")
 SIDE = 512
 CORRECTED, SCORED = 3, 8
 

@@ -24,6 +24,7 @@ def test_recipes_that_cannot_be_used(tmp_path):
     for more, says in {
         "wings = 2": "has the key 'wings', which is not known",
         "batch_size = 0": "batch_size: Input should be greater than 0",
+        'precision = "bfloat16"': "precision: Input should be 'float32' or 'auto'",
         '[network]\nname = "dru-9"': "no network called 'dru-9'",
         "[network]\nclasses = 5": "2 classes are named, but the network has 5",
         "[augmentation]\nwings = 2": r"the key 'augmentation\.wings'",

@@ -16,7 +16,6 @@ from napari_runet.models.card import (
     StructureWidth,
 )
 from napari_runet.networks import NETWORK_NAMES
-from napari_runet.settings import Precision
 from napari_runet.training.augmentation import Augmentation
 from napari_runet.training.drawn_pairs import DrawnKind
 
@@ -66,8 +65,9 @@ class Recipe(BaseModel):
         default={}, description="Pictures drawn by the program that are trained on beside the data."
     )
     outside_fov: Literal["ignore", "background"] = "ignore"
-    precision: Precision = Field(
-        default="float32", description="Of features and their gradients on a CPU; a GPU trains in bfloat16."
+    precision: Literal["float32", "auto"] = Field(
+        default="float32",
+        description="Of features and their gradients on a CPU; auto is bfloat16 where that is faster.",
     )
     augmentation: Augmentation = Augmentation()
     validate_every: int = Field(default=500, gt=0)
