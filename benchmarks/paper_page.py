@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
@@ -65,10 +67,10 @@ def _accuracy_lines(training_steps: int, measured: list[dict[str, Any]]) -> Iter
     yield f"## Accuracy after {training_steps} training steps"
     yield ""
     yield (
-        f"On test, at the iteration that counts (the last), the mean over seeds; {dates[0]} to {dates[-1]}; "
-        f"{'; '.join(machines)}. mIoU is over both classes, Dice of the foreground. A cell took "
-        f"{min(minutes):.0f} to {max(minutes):.0f} minutes beside other work; so few training steps rank how fast "
-        "networks learn, not how good they become. On roads the loss of all has a Dice term of weight 1: by "
+        "On test, at the iteration that counts (the last), the mean over seeds and the standard deviation of one; "
+        f"{dates[0]} to {dates[-1]}; {'; '.join(machines)}. mIoU is over both classes, Dice of the foreground. A cell "
+        f"took {min(minutes):.0f} to {max(minutes):.0f} minutes beside other work; a few hundred training steps rank "
+        "how fast networks learn, not how good they become. On roads the loss of all has a Dice term of weight 1: by "
         "cross-entropy alone U-Net-G finds no road in 1500 training steps."
     )
     for name in SETS:
@@ -86,19 +88,27 @@ def _row(network: str, chosen: list[dict[str, Any]]) -> str:
         return f"| {network} | | not run | | | |"
     by_seed = [cell["test"]["iterations"] for cell in chosen]
     last = {figure: _mean([rows[-1][figure] for rows in by_seed]) for figure in FIGURES}
-    dice = ", ".join(_mean([rows[k]["dice"] for rows in by_seed]) for k in range(min(map(len, by_seed))))
-    return f"| {network} | {len(chosen)} | {last['miou']} | {dice} | {last['relaxed_f1']} | {last['cldice']} |"
+    spread = f" ± {stdev(rows[-1]['miou'] for rows in by_seed):.3f}" if len(by_seed) > 1 else ""
+    dice = _by_iteration(chosen)
+    return f"| {network} | {len(chosen)} | {last['miou']}{spread} | {dice} | {last['relaxed_f1']} | {last['cldice']} |"
+
+
+def _by_iteration(chosen: list[dict[str, Any]]) -> str:
+    by_seed = [cell["test"]["iterations"] for cell in chosen]
+    return ", ".join(_mean([row["dice"] for row in rows]) for rows in zip(*by_seed, strict=True))
 
 
 def _mean(values: list[float | None]) -> str:
     defined = [value for value in values if value is not None]
-    return f"{sum(defined) / len(defined):.3f}" if defined else ""
+    return f"{fmean(defined):.3f}" if defined else ""
 
 
 def _claim_lines(measured: list[dict[str, Any]]) -> Iterator[str]:
-    """The paper's claims, answered set by set from the cells of the most training steps that both networks have."""
+    """The paper's claims, answered set by set from the seeds that both networks have."""
     yield ""
     yield "## The paper's claims"
+    yield ""
+    yield "Differences are the mean over the seeds that both have, with its standard error."
     for title, better, other in (
         ("DRU(4) beats U-Net-G (on roads by 8 points of mIoU)", "dru-4", "unet-g"),
         ("The hidden state is worth more than the mask alone: DRU(4) beats Rec-Simple", "dru-4", "rec-simple"),
@@ -111,32 +121,38 @@ def _claim_lines(measured: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def _compared(better: str, other: str, name: str, measured: list[dict[str, Any]]) -> str:
-    by_steps = [
-        (steps, [[cell for cell in of if cell["network"] == network] for network in (better, other)])
-        for steps in {cell["training_steps"] for cell in measured}
-        for of in [[cell for cell in measured if (cell["set"], cell["training_steps"]) == (name, steps)]]
-    ]
-    both = [(steps, cells) for steps, cells in by_steps if all(cells)]
-    if not both:
-        return f"{name}: not run."
-    steps, found = max(both, key=lambda pair: pair[0])
-    last = [[cell["test"]["iterations"][-1] for cell in cells] for cells in found]
-    if min(row["dice"] or 0 for rows in last for row in rows) < LEARNED:
-        return f"{name}: not answered, since after {steps} training steps a network has hardly begun to learn."
-    points = [100 * sum(row["miou"] for row in rows) / len(rows) for rows in last]
-    seeds = min(len(rows) for rows in last)
-    counted = f"{steps} training steps, {seeds} seed{'s' * (seeds > 1)}"
-    return f"{name}: {points[0] - points[1]:+.1f} points of mIoU ({counted})."
+    last = {
+        (cell["training_steps"], cell["seed"], cell["network"]): cell["test"]["iterations"][-1]
+        for cell in measured
+        if cell["set"] == name and cell["network"] in (better, other)
+    }
+    answers = []
+    for steps in sorted({steps for steps, _, _ in last}, reverse=True):
+        seeds = [seed for of, seed, network in last if (of, network) == (steps, better) and (of, seed, other) in last]
+        pairs = [(last[steps, seed, better], last[steps, seed, other]) for seed in seeds]
+        if not pairs:
+            continue
+        if min(row["dice"] or 0 for pair in pairs for row in pair) < LEARNED:
+            answers.append(f"not answered after {steps} training steps, when a network has hardly begun to learn")
+            continue
+        points = [100 * (ours["miou"] - theirs["miou"]) for ours, theirs in pairs]
+        error = f" ± {stdev(points) / len(points) ** 0.5:.1f}" if len(points) > 1 else ""
+        counted = f"{steps} training steps, {len(points)} seed{'s' * (len(points) > 1)}"
+        answers.append(f"{fmean(points):+.1f}{error} points of mIoU ({counted})")
+    return f"{name}: {'; '.join(answers) or 'not run'}."
 
 
 def _gained(name: str, measured: list[dict[str, Any]]) -> str:
     shipped = json.loads((ROOT / "docs" / "results" / f"{name}-test.json").read_text())["iterations"]
     told = ["the shipped model " + ", ".join(f"{row['dice']:.3f}" for row in shipped)]
-    for cell in measured:
-        if (cell["set"], cell["network"]) == (name, "dru-4"):
-            dice = ", ".join(f"{row['dice']:.3f}" for row in cell["test"]["iterations"])
-            told.append(f"{dice} after {cell['training_steps']} training steps")
+    of = [cell for cell in measured if (cell["set"], cell["network"]) == (name, "dru-4")]
+    for steps, cells in groupby(sorted(of, key=_steps), _steps):
+        told.append(f"{_by_iteration(list(cells))} after {steps} training steps")
     return f"{name}: Dice on test at iteration 1, 2, 3: {'; '.join(told)}."
+
+
+def _steps(cell: dict[str, Any]) -> int:
+    return int(cell["training_steps"])
 
 
 def _test_time_lines(models: dict[str, dict[str, Any]]) -> Iterator[str]:

@@ -101,7 +101,7 @@ def test_segment_correct_fine_tune_accept_and_go_back(running, qtbot, own_home):
     assert {True: "is better", False: "is not better", None: "etter"}[candidate.figures["better"]] in verdict
     assert {model.card.id for model in ModelStore().models()} >= {"tiny"}
     assert candidate.card.id not in {model.card.id for model in ModelStore().models()}
-    qtbot.waitUntil(lambda: "differ from the mask before" in session.tuning_notice.text, timeout=PATIENCE)
+    qtbot.waitUntil(lambda: "a hidden layer shows where" in session.tuning_notice.text, timeout=PATIENCE)
     assert panel.fine_tuning.deciding.comparison.mask in viewer.layers
     scroll_to(panel, section.flip)
     press(section.flip)
