@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from napari_runet.io import tiff
-from napari_runet.io.images import FileError
+from napari_runet.io.images import FileError, read_image
 from napari_runet.io.opening import image_shape, open_image
 from napari_runet.io.tiff import PagedArray, PlainArray
 
@@ -120,3 +120,39 @@ def test_damaged_and_odd_files_are_sentences(tmp_path):
             pass
         with pytest.raises(FileError):
             image_shape(tmp_path / name)
+
+
+def test_a_photograph_with_a_preview_behind_it_is_one_picture(tmp_path):
+    photograph, preview = (Image.new("RGB", size, "red") for size in ((50, 40), (25, 20)))
+    photograph.save(tmp_path / "camera.jpg", format="MPO", save_all=True, append_images=[preview])
+    with open_image(tmp_path / "camera.jpg") as opened:
+        assert opened.array.shape == (40, 50, 3)
+
+
+def _with_tag(raw, code, value):
+    """A little-endian TIFF with another value in a tag of its first page."""
+    start = int.from_bytes(raw[4:8], "little")
+    for entry in range(start + 2, start + 2 + 12 * int.from_bytes(raw[start : start + 2], "little"), 12):
+        if int.from_bytes(raw[entry : entry + 2], "little") == code:
+            return raw[: entry + 8] + value.to_bytes(4, "little") + raw[entry + 12 :]
+    raise AssertionError(f"no tag {code}")
+
+
+@pytest.mark.parametrize("damage", ["no rows", "data", "cut off"])
+def test_damaged_files_are_a_sentence_however_they_are_read(tmp_path, damage):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.random.default_rng(0).integers(0, 255, (40, 50, 3), np.uint8), compression="zlib")
+    raw = path.read_bytes()
+    damaged = {
+        "no rows": _with_tag(raw, 257, 0),
+        "data": raw[:-400] + bytes(20) + raw[-380:],
+        "cut off": raw[:-100],
+    }
+    path.write_bytes(damaged[damage])
+    with pytest.raises(FileError, match=r"a\.tif"):
+        read_image(path)
+    with pytest.raises(FileError, match=r"a\.tif"), open_image(path) as opened:
+        opened.array[:, :, :]
+    if damage == "no rows":
+        with pytest.raises(FileError, match=r"a\.tif"):
+            image_shape(path)

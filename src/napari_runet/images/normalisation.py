@@ -72,7 +72,7 @@ def spaced_pixels(image: ImageInput, index: tuple[int, ...]) -> npt.NDArray[Any]
 def normalise(pixels: npt.NDArray[Any], intensities: IntensityRange) -> npt.NDArray[np.float32]:
     """(Y, X, C) of any real dtype to float32 in [-2, 2], by ``2 (raw - low) / (high - low) - 1``.
 
-    A channel without contrast becomes 0 and a pixel that is not finite becomes -1.
+    A channel without contrast becomes 0; a pixel that is no number becomes -1, an infinite one the nearest bound.
     """
     span = intensities.high - intensities.low
     scale = np.where(span > 0, 2 / np.where(span > 0, span, 1), 0).astype(np.float32)

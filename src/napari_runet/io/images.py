@@ -1,5 +1,7 @@
 """Reading image files."""
 
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,11 @@ import tifffile
 from PIL import Image, UnidentifiedImageError
 
 TIFF_SUFFIXES = (".tif", ".tiff")
+DECODING_ERRORS = (
+    OSError, ValueError, RuntimeError, LookupError, TypeError, ArithmeticError, AssertionError, MemoryError, struct.error,
+    zlib.error,
+)  # fmt: skip
+"""What decoders raise on damaged data; those of tifffile are ValueErrors."""
 
 
 class FileError(ValueError):
@@ -36,5 +43,6 @@ def read_image(path: Path) -> npt.NDArray[Any]:
         raise FileError(f"{path} is not an image that can be read.") from error
     except Image.DecompressionBombError as error:
         raise FileError(f"{path} is too large for its kind of file; convert it to TIFF or OME-Zarr.") from error
-    except (OSError, ValueError) as error:
-        raise FileError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    except DECODING_ERRORS as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise FileError(f"{path} cannot be read: {reason}") from error

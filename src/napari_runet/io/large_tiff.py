@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 
-from napari_runet.io.images import FileError
+from napari_runet.io.images import DECODING_ERRORS, FileError
 from napari_runet.io.ome_zarr import Level, level_of
-from napari_runet.io.tiff import DECODING_ERRORS, block_array_of, open_series, pixel_size_of
+from napari_runet.io.tiff import block_array_of, open_series, pixel_size_of
 
 _CHUNK = 1 << 22
 

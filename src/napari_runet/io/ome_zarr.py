@@ -11,8 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, Field, ValidationError
 
-from napari_runet.io.images import FileError
-from napari_runet.io.tiff import DECODING_ERRORS
+from napari_runet.io.images import DECODING_ERRORS, FileError
 
 MARKS = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
 """Files of which at least one lies in every folder of a zarr store that is a group or an array."""

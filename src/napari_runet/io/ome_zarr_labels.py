@@ -9,8 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from napari_runet.io.images import FileError
-from napari_runet.io.tiff import DECODING_ERRORS
+from napari_runet.io.images import DECODING_ERRORS, FileError
 
 SMALLEST_SIDE = 512
 """A pyramid ends where rows and columns are at most this many."""

@@ -52,8 +52,8 @@ def open_image(path: Path) -> Iterator[OpenedImage]:
             yield OpenedImage(array_of(path, series), series.axes, *pixel_size_of(series))
     else:
         array = read_image(path)
-        if _frames(path) > 1:
-            raise FileError(f"{path} holds {_frames(path)} pictures; save them as a TIFF stack, or one by one.")
+        if (frames := _frames(path)) > 1:
+            raise FileError(f"{path} holds {frames} pictures; save them as a TIFF stack, or one by one.")
         yield OpenedImage(array, "YXS" if array.ndim == 3 else "YX")
 
 
@@ -80,5 +80,6 @@ def image_shape(path: Path, level: int = 0) -> tuple[tuple[int, ...], np.dtype[A
 
 
 def _frames(path: Path) -> int:
+    """How many pictures a file holds; the first alone where a camera put previews behind its photograph."""
     with Image.open(path) as image:
-        return int(getattr(image, "n_frames", 1))
+        return 1 if image.format == "MPO" else int(getattr(image, "n_frames", 1))

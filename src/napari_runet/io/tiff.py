@@ -1,7 +1,5 @@
 """TIFF files read plane by plane, and what they say about their dimensions and pixels."""
 
-import struct
-import zlib
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -15,13 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 
-from napari_runet.io.images import FileError
+from napari_runet.io.images import DECODING_ERRORS, FileError
 
 KEPT_PAGES = 4
 HUGE_PAGE = 1 << 26
 """Pixels from which on a page is not decoded whole."""
-DECODING_ERRORS = (OSError, ValueError, RuntimeError, LookupError, TypeError, struct.error, zlib.error)
-"""What decoders raise on damaged data; those of tifffile are ValueErrors."""
 _SIDE_PICTURES = ("thumbnail", "label", "macro", "overview", "map")
 _CENTIMETRE, _INCH = 3, 2
 
