@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from correcting_helpers import choose_classes, dock, paint, predict, press
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 
 from napari_runet.models.store import HOME_VARIABLE
@@ -129,3 +129,65 @@ def test_a_frame_that_is_not_corrected_shows_its_mask_and_the_key_for_painting_c
     for frame in (0, 2):
         viewer.dims.set_current_step(0, frame)
         assert not shown.visible, "what people hide stays hidden"
+
+
+def stroke(viewer, qtbot, row):
+    """A stroke by mouse with whatever is in hand, across the middle of the canvas."""
+    native = viewer.window._qt_viewer.canvas.native
+    places = [QPoint(native.width() * part // 12, row) for part in range(5, 8)]
+    QTest.mouseMove(native, places[0])
+    qtbot.wait(30)
+    QTest.mousePress(native, Qt.MouseButton.LeftButton, pos=places[0])
+    for place in places[1:]:
+        QTest.mouseMove(native, place)
+        qtbot.wait(30)
+    QTest.mouseRelease(native, Qt.MouseButton.LeftButton, pos=places[-1])
+    qtbot.wait(100)
+
+
+def test_the_brush_goes_along_to_frames_with_and_without_corrections(movie, qtbot, card):
+    viewer, panel, mask = movie
+    here, image = panel.session.correction, panel.session.image
+    viewer.dims.set_current_step(0, 2)
+    predict(panel, image, 1 - mask, card, run="run 2")
+    viewer.dims.set_current_step(0, 1)
+    viewer.layers.selection.active = here.layer
+    here.layer.mode, here.layer.brush_size = "erase", 9
+    middle = viewer.window._qt_viewer.canvas.native.height() // 2
+    stroke(viewer, qtbot, middle)
+    here.compare()
+    before = here.known.digest
+    viewer.dims.set_current_step(0, 2)
+    assert viewer.layers.selection.active is here.layer, "scrolling alone corrects nothing"
+
+    stroke(viewer, qtbot, middle)  # napari raises where it is painted on a layer of another frame
+    there = panel.session.correction
+    assert there is not here and there.source.index == (2,) and viewer.layers.selection.active is there.layer
+    there.compare()
+    assert there.known.counts.removed > 50 and here.known.digest == before
+    assert there.layer.mode == "erase" and there.layer.brush_size == 9
+
+    there.layer.mode, there.layer.brush_size = "paint", 4
+    viewer.dims.set_current_step(0, 1)
+    assert viewer.layers.selection.active is here.layer
+    assert here.layer.mode == "paint" and here.layer.brush_size == 4
+    stroke(viewer, qtbot, middle)
+    here.compare()
+    assert here.known.counts.added > 20 and here.known.digest != before
+    there.layer.visible = False
+    viewer.dims.set_current_step(0, 2)
+    assert viewer.layers.selection.active is here.layer, "what people hide stays hidden"
+    stroke(viewer, qtbot, middle)
+    assert there.layer.visible and viewer.layers.selection.active is there.layer
+
+
+def test_a_frame_that_cannot_be_corrected_is_not_painted_on(movie, qtbot, monkeypatch):
+    viewer, panel, _ = movie
+    here = panel.session.correction
+    before = here.known.digest
+    monkeypatch.setattr(panel.correcting.predictions, "card", lambda *_: None)
+    viewer.dims.set_current_step(0, 0)
+    stroke(viewer, qtbot, viewer.window._qt_viewer.canvas.native.height() // 2)
+    here.compare()
+    assert "There is no model" in panel.session.correction_notice.text
+    assert here.layer.mode == "pan_zoom" and here.known.digest == before

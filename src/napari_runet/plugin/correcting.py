@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QTimer
 
 from napari_runet.images.image_input import ImageError
+from napari_runet.plugin.brush import Brush
 from napari_runet.plugin.corrected_images import CorrectedImages
 from napari_runet.plugin.image_corrections import plane_key, source_at
 from napari_runet.plugin.large_layers import is_large
@@ -52,6 +53,8 @@ class Correcting:
         What planes begin as.
     reviewing
         Takes regions as right.
+    in_hand
+        Goes along from plane to plane.
     """
 
     def __init__(self, viewer: "ViewerModel", session: "Session", choices: "Choices") -> None:
@@ -61,6 +64,7 @@ class Correcting:
         self.images = CorrectedImages(viewer, session, choices, self.look)
         self.predictions = Predictions(viewer, session)
         self.reviewing = Reviewing(viewer, session)
+        self.in_hand = Brush(viewer, session, self.correct)
         self._soon = QTimer()
         self._soon.setSingleShot(True)
         self._soon.timeout.connect(self.look)
@@ -244,6 +248,7 @@ class Correcting:
         plane = ours.planes.get(key)
         session.correction = plane if plane is not None and plane.is_open else None
         self._cover(image, source, before)
+        self.in_hand.follow()
         session.recovered = ours.sentence
         session.corrected += 1
 

@@ -212,6 +212,7 @@ class Panel(QWidget):
         self._camera = self._viewer.scene.camera.events
         for event in (self._camera.center, self._camera.zoom):
             event.connect(self._on_camera)
+        self._viewer.mouse_drag_callbacks.append(self.correcting.in_hand.on_press)
 
     def _unfollow_viewer(self) -> None:
         if not self._following:
@@ -226,6 +227,7 @@ class Panel(QWidget):
         self._viewer.events.theme.disconnect(self._take_theme)
         for event in (self._camera.center, self._camera.zoom):
             event.disconnect(self._on_camera)
+        self._viewer.mouse_drag_callbacks.remove(self.correcting.in_hand.on_press)
 
     def _follow_session(self) -> None:
         events = self.session.events
