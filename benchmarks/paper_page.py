@@ -35,9 +35,9 @@ def page() -> Iterator[str]:
     if costs.exists():
         yield from _cost_lines(json.loads(costs.read_text()))
     measured = cells()
-    for training_steps in sorted({cell["training_steps"] for cell in measured}, reverse=True):
-        chosen = [cell for cell in measured if cell["training_steps"] == training_steps]
-        yield from _accuracy_lines(training_steps, chosen)
+    by_steps = {steps: [cell for cell in measured if _steps(cell) == steps] for steps in map(_steps, measured)}
+    for training_steps, chosen in sorted(by_steps.items(), key=lambda pair: len(pair[1]), reverse=True):
+        yield from _accuracy_lines(training_steps, chosen, whole=chosen is max(by_steps.values(), key=len))
     yield from _claim_lines(measured)
     if TEST_TIME.exists():
         yield from _test_time_lines(json.loads(TEST_TIME.read_text())["models"])
@@ -59,28 +59,36 @@ def _cost_lines(content: dict[str, Any]) -> Iterator[str]:
         yield f"| {row['network']} | {counts} | {row['gflop']:.1f} | {row['ms']:.0f} |"
 
 
-def _accuracy_lines(training_steps: int, measured: list[dict[str, Any]]) -> Iterator[str]:
+def _accuracy_lines(training_steps: int, measured: list[dict[str, Any]], *, whole: bool) -> Iterator[str]:
+    """The tables of some number of training steps; `whole` ones also say what was not run."""
     dates = sorted({cell["date"] for cell in measured})
     machines = sorted({cell["machine"] for cell in measured})
-    minutes = [cell["training_seconds"] / 60 for cell in measured]
+    minutes = sorted(f"{cell['training_seconds'] / 60:3.0f}" for cell in measured)
     yield ""
     yield f"## Accuracy after {training_steps} training steps"
     yield ""
     yield (
         "On test, at the iteration that counts (the last), the mean over seeds and the standard deviation of one; "
-        f"{dates[0]} to {dates[-1]}; {'; '.join(machines)}. mIoU is over both classes, Dice of the foreground. A cell "
-        f"took {min(minutes):.0f} to {max(minutes):.0f} minutes beside other work; a few hundred training steps rank "
+        f"{_span(dates)}; {'; '.join(machines)}. mIoU is over both classes, Dice of the foreground. A cell took "
+        f"{_span(minutes)} minutes beside other work; a few hundred training steps rank "
         "how fast networks learn, not how good they become. On roads the loss of all has a Dice term of weight 1: by "
         "cross-entropy alone U-Net-G finds no road in 1500 training steps."
     )
-    for name in SETS:
+    for name in SETS if whole else sorted({cell["set"] for cell in measured}, key=SETS.index):
         yield ""
         yield f"### {name}"
         yield ""
         yield "| network | seeds | mIoU | Dice by iteration | relaxed F1 (3 px) | clDice |"
         yield "|---|---:|---:|---|---:|---:|"
         for network in (*LIGHT, *HEAVY):
-            yield _row(network, [cell for cell in measured if (cell["network"], cell["set"]) == (network, name)])
+            chosen = [cell for cell in measured if (cell["network"], cell["set"]) == (network, name)]
+            if chosen or whole:
+                yield _row(network, chosen)
+
+
+def _span(values: list[str]) -> str:
+    first, last = values[0].strip(), values[-1].strip()
+    return first if first == last else f"{first} to {last}"
 
 
 def _row(network: str, chosen: list[dict[str, Any]]) -> str:
