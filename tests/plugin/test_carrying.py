@@ -191,3 +191,18 @@ def test_a_frame_that_cannot_be_corrected_is_not_painted_on(movie, qtbot, monkey
     here.compare()
     assert "There is no model" in panel.session.correction_notice.text
     assert here.layer.mode == "pan_zoom" and here.known.digest == before
+
+
+def test_a_brush_over_another_image_than_the_chosen_one_is_put_down(movie, qtbot):
+    viewer, panel, _ = movie
+    here = panel.session.correction
+    before = here.known.digest
+    other = viewer.add_image(np.zeros((50, 60), np.uint8), name="other")
+    panel.choices.choose_image(other)
+    viewer.layers.selection.active = here.layer
+    here.layer.mode = "paint"
+    viewer.dims.set_current_step(0, 2)
+    stroke(viewer, qtbot, viewer.window._qt_viewer.canvas.native.height() // 2)
+    here.compare()
+    assert "another plane of movie" in panel.session.correction_notice.text
+    assert here.layer.mode == "pan_zoom" and here.known.digest == before

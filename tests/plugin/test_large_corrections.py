@@ -66,6 +66,9 @@ def test_squares_are_painted_where_one_looks_learned_from_and_found_again(
 
     look_at(viewer, image, 200, 20, qtbot)
     assert panel.session.correction is None, "another square is in view"
+    digest = first.known.digest
+    paint(viewer, qtbot, layer, (140, -100), (140, -90))
+    assert "outside the framed square" in panel.session.correction_notice.text and first.known.digest == digest
     other = panel.correcting.correct()
     assert other is not layer and panel.session.correction.source.corner == (192, 0)
     paint(viewer, qtbot, other, (10, 10), (20, 20))

@@ -12,8 +12,8 @@ from PIL import Image, UnidentifiedImageError
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 DECODING_ERRORS = (
-    OSError, ValueError, RuntimeError, LookupError, TypeError, ArithmeticError, AssertionError, MemoryError, struct.error,
-    zlib.error,
+    OSError, ValueError, RuntimeError, LookupError, TypeError, ArithmeticError, AssertionError, MemoryError,
+    struct.error, zlib.error,
 )  # fmt: skip
 """What decoders raise on damaged data; those of tifffile are ValueErrors."""
 

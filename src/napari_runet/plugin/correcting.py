@@ -64,7 +64,7 @@ class Correcting:
         self.images = CorrectedImages(viewer, session, choices, self.look)
         self.predictions = Predictions(viewer, session)
         self.reviewing = Reviewing(viewer, session)
-        self.in_hand = Brush(viewer, session, self.correct)
+        self.in_hand = Brush(viewer, session, choices, self.correct)
         self._soon = QTimer()
         self._soon.setSingleShot(True)
         self._soon.timeout.connect(self.look)
