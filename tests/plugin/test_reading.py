@@ -59,7 +59,7 @@ def test_every_reading_is_offered_with_a_line() -> None:
 def test_the_comfortable_level_is_chosen_and_named() -> None:
     levels = [dask.array.zeros((n, n), dtype="uint8", chunks=1024) for n in (16384, 8192, 4096, 2048)]
     source = read_layer(Image(levels, multiscale=True), ORIGIN)
-    assert source.description == "4096 x 4096, grey, 8 bit; level 3 of 4"
+    assert source.description == "4096 x 4096, grey, 8 bit; level 2 (of 0 to 3)"
     assert read_layer(Image(levels, multiscale=True), ORIGIN, Reading(level=3)).input.plane_shape == (2048, 2048)
 
 

@@ -95,7 +95,7 @@ class ImageSection(QWidget):
         if len(arrays) > 1:
             menu.addSeparator()
             for number, array in enumerate(arrays):
-                text = f"Level {number + 1} of {len(arrays)}:  {' x '.join(map(str, array.shape))}"
+                text = f"Level {number}:  {' x '.join(map(str, array.shape))}"
                 choose = partial(self._choices.read_as, image, chosen.axes, number)
                 _add_choice(menu, text, number == level, choose)
         return menu

@@ -65,7 +65,7 @@ class Source:
         text = describe(self.input.array.shape, np.dtype(self.input.array.dtype), self.input.axes, self.index)
         if self.levels == 1:
             return text
-        return f"{text}; level {self.level + 1} of {self.levels}"
+        return f"{text}; level {self.level} (of 0 to {self.levels - 1})"
 
     @property
     def has_alpha(self) -> bool:
