@@ -19,6 +19,7 @@ Rescale = Annotated[
 ]
 Flips = Annotated[bool, typer.Option("--flips", help="Average over mirrored images: four times the work.")]
 Scales = Annotated[bool, typer.Option("--scales", help="Average over 0.75, 1 and 1.33 times the size.")]
+LARGEST_SEED = 2**31 - 1
 Json = Annotated[Path | None, typer.Option("--json", help="Also write the figures into this file.")]
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_runet.cli_common import Device, Json, Precision, sentences, write_json
+from napari_runet.cli_common import LARGEST_SEED, Device, Json, Precision, sentences, write_json
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -96,7 +96,7 @@ def new(
     more: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Further names.")] = None,
     parent: Annotated[str | None, typer.Option("--from", help="Start with the layers of this model.")] = None,
     channels: Annotated[int | None, typer.Option("--channels", help="Channels of its images; 3 by default.")] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Decides the first weights.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=LARGEST_SEED, help="Decides the first weights.")] = 0,
 ) -> None:
     """Make a model of one's own, to be taught by corrections and finetune."""
     from napari_runet.models.classes import named_classes
@@ -161,22 +161,27 @@ def find(name: str) -> Path:
 
 
 def new_folder(name: str) -> Path:
-    """Where a new model goes.
+    """Where a new model goes; it can be written there, as far as can be told before anything is computed.
 
     Raises
     ------
     ModelError
-        When there is something already, or the name is no id.
+        When there is something already, the name is no id, or the folder cannot be made.
     """
+    import tempfile
+
+    from napari_runet.io.masks import why_not_written
     from napari_runet.models.managing import free_folder
     from napari_runet.models.store import ModelError, ModelStore
 
-    if is_id(name):
-        return free_folder(ModelStore(), name)
-    folder = Path(name)
-    if folder.exists():
-        raise ModelError(f"{folder} is there already; choose another name, nothing is ever overwritten.")
-    return folder
+    folder = free_folder(ModelStore(), name) if is_id(name) else Path(name)
+    try:
+        if folder.exists():
+            raise ModelError(f"{folder} is there already; choose another name, nothing is ever overwritten.")
+        with tempfile.TemporaryDirectory(dir=next(path for path in folder.absolute().parents if path.exists())):
+            return folder
+    except OSError as error:
+        raise ModelError(why_not_written(folder, error)) from error
 
 
 @contextmanager

@@ -54,11 +54,19 @@ def export(
     file: Annotated[Path, typer.Argument(metavar="FILE.zip")],
 ) -> None:
     """Pack a model into a zip file, to give to others."""
+    from napari_runet.io.images import FileError
+    from napari_runet.io.masks import why_not_written
     from napari_runet.models import managing
     from napari_runet.models.store import ModelStore
 
     with sentences():
-        managing.export(ModelStore().find(model), file)
+        folder = ModelStore().find(model)
+        try:
+            managing.export(folder, file)
+        except FileExistsError:
+            raise
+        except OSError as error:
+            raise FileError(why_not_written(file, error)) from error
     typer.echo(f"Written: {file}")
 
 

@@ -50,7 +50,10 @@ def segment(
     all_iterations: Annotated[bool, typer.Option("--all-iterations", help="A mask for each iteration too.")] = False,
     probabilities: Annotated[bool, typer.Option("--probabilities", help="Write probabilities too.")] = False,
     workers: Annotated[
-        int, typer.Option("--workers", min=0, help="Processes on this machine that share the work; 0 for one alone.")
+        int,
+        typer.Option(
+            "--workers", min=0, max=1024, help="Processes on this machine that share the work; 0 for one alone."
+        ),
     ] = 0,
     scheduler: Annotated[str, typer.Option("--scheduler", help="Address of a Dask scheduler to work with.")] = "",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Do everything anew, replacing files.")] = False,

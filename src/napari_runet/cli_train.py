@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_runet.cli_common import Device, Json, sentences, write_json
+from napari_runet.cli_common import LARGEST_SEED, Device, Json, sentences, write_json
 from napari_runet.cli_finetune import ctrl_c
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def train(
         Path | None,
         typer.Option("--encoder-weights", metavar="FILE", help="ImageNet weights, as torchvision names them."),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Decides first weights and crops.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=LARGEST_SEED, help="Decides first weights and crops.")] = 0,
     device: Device = "auto",
     json_file: Json = None,
 ) -> None:

@@ -121,7 +121,7 @@ class FineTuningSettings(BaseModel):
         title="Thin structures",
         description="Add a term that keeps lines connected (soft clDice); it counts where regions were reviewed.",
     )
-    seed: int = Field(default=0, ge=0, title="Seed", description="Decides crops and what is held out.")
+    seed: int = Field(default=0, ge=0, le=2**31 - 1, title="Seed", description="Decides crops and what is held out.")
     device: DeviceName = Field(
         default="auto",
         title="Device",

@@ -180,6 +180,13 @@ def test_no_scheduler_or_another_version_is_a_sentence(model, pictures, monkeypa
         check_versions({**versions, "workers": {}}, address)
 
 
+@pytest.mark.parametrize("address", ["nonsense", "foo://here:1"])
+def test_what_is_no_address_is_a_sentence_and_no_client_is_left_that_hangs(model, monkeypatch, address):
+    monkeypatch.setattr(distributed, "Client", lambda *given, **options: pytest.fail("a client was made"))
+    with pytest.raises(ClusterError, match=f"no scheduler at {address}"), connect(address, model):
+        pass
+
+
 def test_a_scheduler_that_is_lost_is_a_sentence(model, pictures, tmp_path, monkeypatch):
     where, modules = tmp_path / "scheduler.json", [sys.executable, "-m"]
     started = [

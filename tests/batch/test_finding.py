@@ -46,7 +46,12 @@ def test_a_zarr_store_is_one_image_and_is_not_searched(tmp_path):
 
 @pytest.mark.parametrize(
     ("given", "pattern", "says"),
-    [("empty", "", "no image"), ("empty", "*.png", "'*.png'"), ("none/*.png", "", "No file fits")],
+    [
+        ("empty", "", "no image"),
+        ("empty", "*.png", "'*.png'"),
+        ("none/*.png", "", "No file fits"),
+        ("empty", "/scans/*.png", "'/scans/*.png' cannot be looked for"),
+    ],
 )
 def test_what_leads_to_nothing_is_a_sentence(tmp_path, given, pattern, says):
     (tmp_path / "empty").mkdir()

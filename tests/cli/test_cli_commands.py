@@ -266,11 +266,17 @@ def test_doctor_names_versions_device_and_folders(model):
 
 @pytest.mark.parametrize(
     "command",
-    ["segment", "evaluate", "train", "finetune", "demo", "doctor", "models list", "models show", "models path",
-     "models new", "models compare", "models rename", "models remove", "models export", "models import"],
+    ["segment", "places", "evaluate", "train", "finetune", "demo", "doctor", "models list", "models show",
+     "models path", "models new", "models compare", "models rename", "models remove", "models export", "models import"],
 )  # fmt: skip
 def test_every_command_is_there(command):
     assert call(*command.split(), "--help").exit_code == 0
+
+
+def test_more_workers_than_any_machine_has_room_for_are_refused(model, image, tmp_path, monkeypatch):
+    monkeypatch.setattr("napari_runet.inference.cluster.local_workers", lambda *given: pytest.fail("they were started"))
+    result = call("segment", image, "--model", "tiny", "--output", tmp_path / "out", "--workers", 10**6)
+    assert result.exit_code == 2 and "--workers" in result.output and not (tmp_path / "out").exists()
 
 
 def test_every_setting_is_an_option_of_its_command_and_of_python():

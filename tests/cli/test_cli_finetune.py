@@ -101,6 +101,7 @@ def test_new_with_several_classes_starts_from_the_layers_of_another(home):
         (["--output", "x", "--device", "abacus"], "device"),
         (["--output", "x", "--precision", "half"], "precision"),
         (["--output", "x", "--seconds", "5", "--training-steps", "5"], "not both"),
+        (["--output", "x", "--seed", str(2**31)], "seed"),
     ],
 )
 def test_refusals_are_sentences_and_write_nothing(home, corrections, arguments, sentence):
@@ -118,6 +119,21 @@ def test_an_existing_output_folder_is_refused(home, corrections, tmp_path):
     result = run("finetune", "--model", "lines", "--data", corrections, "--output", tmp_path / "there")
     assert result.exit_code == 1 and "already" in result.output
     assert not list((tmp_path / "there").iterdir())
+
+
+@pytest.mark.parametrize("command", ["finetune", "new"])
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_computed(
+    home, corrections, tmp_path, monkeypatch, command
+):
+    monkeypatch.setattr("napari_runet.training.fine_tuning.fine_tune", lambda *given, **options: pytest.fail("trained"))
+    (tmp_path / "file").touch()
+    output = tmp_path / "file" / "below" / "model"
+    arguments = {
+        "finetune": ("finetune", "--model", "retina", "--data", corrections, "--output", output),
+        "new": ("models", "new", output, "--classes", "line"),
+    }
+    result = run(*arguments[command])
+    assert result.exit_code == 1 and f"{output} cannot be written: what should be its folder is a file" in result.output
 
 
 def test_ctrl_c_keeps_the_best_so_far(home, corrections, tmp_path, monkeypatch):

@@ -133,7 +133,13 @@ def _meant(given: str | Path, pattern: str) -> Iterator[FoundImage]:
 
 
 def _in_folder(folder: Path, pattern: str) -> Iterator[Path]:
-    for path in _in_order(folder.glob(pattern or "*")):
+    try:
+        paths = _in_order(folder.glob(pattern or "*"))
+    except (NotImplementedError, ValueError) as error:
+        raise FileError(
+            f"{pattern!r} cannot be looked for below {folder}: {error}. Give a pattern such as '*.png' or '**/*.png'."
+        ) from error
+    for path in paths:
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
         in_zarr = any(is_zarr(parent) for parent in path.parents if parent != folder and folder in parent.parents)
         image = is_zarr(path) or (path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES)

@@ -229,7 +229,10 @@ def connect(address: str, model: LoadedModel, device: DeviceName = "auto") -> It
         When `distributed` is not installed, there is no scheduler, it has no workers, or their versions are others.
     """
     distributed = _distributed()
+    from distributed.comm import get_address_host_port
+
     try:
+        get_address_host_port(address)  # a client of what is no address says so, and then hangs
         client = distributed.Client(address, timeout=CONNECTING, set_as_default=False)
     except (OSError, ValueError) as error:
         raise ClusterError(

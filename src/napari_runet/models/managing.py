@@ -148,6 +148,8 @@ def import_zip(store: ModelStore, path: Path, model_id: str = "") -> ModelCard:
 
 def _unpack(path: Path, folder: Path) -> None:
     """Write the two members of a model into a folder, however the archive calls the folder they lie in."""
+    if not path.is_file():
+        raise ModelError(f"There is no file {path}.")
     try:
         with zipfile.ZipFile(path) as archive:
             members = {}

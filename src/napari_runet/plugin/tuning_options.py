@@ -80,7 +80,7 @@ class TuningOptions(QWidget):
             return spin
         count = QSpinBox()
         optional = value is None
-        count.setRange(int(low) - 1 if optional else int(low), int(high) if high is not None else 2**31 - 1)
+        count.setRange(int(low) - 1 if optional else int(low), int(high))
         if optional:
             count.setSpecialValueText("by time")
         count.setValue(count.minimum() if value is None else int(value))
