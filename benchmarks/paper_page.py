@@ -17,7 +17,7 @@ HEAVY = ("unet-vgg16", "dru-vgg16", "unet-resnet50", "dru-resnet50", "deeplabv3p
 REPEATS = 3
 FIGURES = ("miou", "dice", "relaxed_f1", "cldice")
 LEARNED = 0.1
-"""A network whose Dice is below this has not begun to learn, and no claim is answered from it."""
+"""A network whose Dice is below this has not begun to learn, and no claim is answered from it, which is said."""
 
 
 def cells() -> list[dict[str, Any]]:
@@ -138,25 +138,30 @@ def _compared(better: str, other: str, name: str, measured: list[dict[str, Any]]
     for steps in sorted({steps for steps, _, _ in last}, reverse=True):
         seeds = [seed for of, seed, network in last if (of, network) == (steps, better) and (of, seed, other) in last]
         pairs = [(last[steps, seed, better], last[steps, seed, other]) for seed in seeds]
-        if not pairs:
-            continue
-        if min(row["dice"] or 0 for pair in pairs for row in pair) < LEARNED:
-            answers.append(f"not answered after {steps} training steps, when a network has hardly begun to learn")
-            continue
-        points = [100 * (ours["miou"] - theirs["miou"]) for ours, theirs in pairs]
+        begun = [pair for pair in pairs if min(row["dice"] or 0 for row in pair) >= LEARNED]
+        points = [100 * (ours["miou"] - theirs["miou"]) for ours, theirs in begun]
         error = f" ± {stdev(points) / len(points) ** 0.5:.1f}" if len(points) > 1 else ""
-        counted = f"{steps} training steps, {len(points)} seed{'s' * (len(points) > 1)}"
-        answers.append(f"{fmean(points):+.1f}{error} points of mIoU ({counted})")
+        counted = f"{steps} training steps, {len(points)} seed{'s' * (len(points) != 1)}"
+        if len(begun) < len(pairs):
+            counted += f"; in {len(pairs) - len(begun)} more a network has not begun to learn"
+        if points:
+            answers.append(f"{fmean(points):+.1f}{error} points of mIoU ({counted})")
+        elif pairs:
+            answers.append(f"not answered ({counted})")
     return f"{name}: {'; '.join(answers) or 'not run'}."
 
 
 def _gained(name: str, measured: list[dict[str, Any]]) -> str:
     shipped = json.loads((ROOT / "docs" / "results" / f"{name}-test.json").read_text())["iterations"]
     told = ["the shipped model " + ", ".join(f"{row['dice']:.3f}" for row in shipped)]
-    of = [cell for cell in measured if (cell["set"], cell["network"]) == (name, "dru-4")]
+    of = [cell for cell in measured if (cell["set"], cell["network"]) == (name, "dru-4") and _has_begun(cell)]
     for steps, cells in groupby(sorted(of, key=_steps), _steps):
         told.append(f"{_by_iteration(list(cells))} after {steps} training steps")
     return f"{name}: Dice on test at iteration 1, 2, 3: {'; '.join(told)}."
+
+
+def _has_begun(cell: dict[str, Any]) -> bool:
+    return (cell["test"]["iterations"][-1]["dice"] or 0) >= LEARNED
 
 
 def _steps(cell: dict[str, Any]) -> int:
