@@ -62,9 +62,10 @@ def places(
             _make_folder(uncertainty)
     ranked: list[_Ranked] = []
     failed = 0
+    written: set[str] = set()
     for image in found:
         try:
-            ranked += _ranked(image, axes, loaded, settings, most, uncertainty)
+            ranked += _ranked(image, axes, loaded, settings, most, uncertainty, written)
         except (ValueError, OSError) as error:
             failed += 1
             typer.echo(str(error), err=True)
@@ -106,8 +107,9 @@ def _ranked(
     settings: "SegmentationSettings",
     most: int,
     uncertainty: Path | None,
+    written: set[str],
 ) -> Iterator[_Ranked]:
-    """Each plane of an image file."""
+    """Each plane of an image file; `written` are the names of all scores that were written."""
     import numpy as np
 
     from napari_runet.batch.axes_of_files import axes_of_file
@@ -137,6 +139,9 @@ def _ranked(
             if uncertainty is not None:
                 stem = "_".join([image.name, *(str(position + 1) for position in shown)])
                 path = uncertainty / f"{stem}_uncertainty.tif"
+                if path.name.casefold() in written:  # the first plane of a.tif, and a_1.tif
+                    raise FileError(f"The score of {image.path} would be written over {path}; rename one image.")
+                written.add(path.name.casefold())
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_mask(path, score.score, pixel_size=opened.pixel_size, unit=opened.unit)
             found = rank(score, max(most, MOST_PLACES))

@@ -59,6 +59,15 @@ def test_two_scores_are_never_written_to_one_file_and_ome_zarr_is_refused_in_wor
     assert "big.zarr is an OME-Zarr image" in result.output and "Is a directory" not in result.output
 
 
+def test_the_score_of_a_plane_is_not_written_over_by_that_of_an_image(folder, tmp_path):
+    Image.fromarray(np.zeros((40, 50, 3), np.uint8)).save(folder / "stack_1.png")
+    scores = tmp_path / "scores"
+    command = ["places", str(folder / "stack*"), "--model", "tiny", "--uncertainty", str(scores)]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 1 and "stack_1.png would be written over" in result.output
+    assert tifffile.imread(scores / "stack_1_uncertainty.tif").any(), "that of the stack's first plane, which is noise"
+
+
 def test_what_is_wrong_is_a_sentence(folder, tmp_path):
     (tmp_path / "file").write_text("")
     result = CliRunner().invoke(
