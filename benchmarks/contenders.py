@@ -26,6 +26,7 @@ from napari_runet.inference.starting import Start
 from napari_runet.networks.iterative import pad_to_multiple
 from napari_runet.settings import SegmentationSettings
 from napari_runet.training.losses import recurrent_loss
+from napari_runet.training.precision import training_layout
 from yardstick import Yardstick
 
 ITERATIONS = 3
@@ -147,8 +148,9 @@ def training_yardstick(model: str, height: int, width: int, backend: str) -> Wor
 
 def training_ours(model: str, height: int, width: int, backend: str) -> Work:
     """A training step as the trainer does it."""
-    network = place(load_model(model, "cpu", "reference").network, "cpu").train()
-    return training(network, torch.channels_last, height, width, in_bfloat16=backend == "bfloat16")
+    layout = training_layout("cpu")
+    network = place(load_model(model, "cpu", "reference").network, "cpu", layout).train()
+    return training(network, layout, height, width, in_bfloat16=backend == "bfloat16")
 
 
 def matmul(model: str, height: int, width: int, backend: str) -> Work:

@@ -52,9 +52,9 @@ class CorrectionBatch:
             torch.cat([self.untouched, other.untouched]),
         )
 
-    def to(self, device: str) -> "CorrectionBatch":
-        """The same on a device."""
-        images = self.images.to(device).contiguous(memory_format=torch.channels_last)
+    def to(self, device: str, layout: torch.memory_format) -> "CorrectionBatch":
+        """The same on a device, its images in a memory layout."""
+        images = self.images.to(device).contiguous(memory_format=layout)
         return CorrectionBatch(images, self.labels.to(device), self.old.to(device), self.untouched.to(device))
 
 

@@ -16,7 +16,7 @@ from napari_runet.training.augmentation import Augmentation
 from napari_runet.training.correction_loss import CorrectionLoss
 from napari_runet.training.correction_sampler import MILD, WIDE, AnywhereSampler, CorrectionBatch, CorrectionSampler
 from napari_runet.training.patches import Patch, reviewed
-from napari_runet.training.precision import trains_in_bfloat16
+from napari_runet.training.precision import training_layout, trains_in_bfloat16
 from napari_runet.training.trainer import TrainingError
 
 YOUNG_STEPS = 500
@@ -118,7 +118,8 @@ class CorrectionTrainer:
         hold = not reviewed(patches)
         self.loss = replace(tuning.loss, keep=STROKES_ALONE * tuning.loss.keep) if hold else tuning.loss
         # evaluation mode: batch normalisation keeps the statistics it was trained with
-        self.network = copy.deepcopy(model.network).eval()
+        self.layout = training_layout(self.device)
+        self.network = copy.deepcopy(model.network).to(memory_format=self.layout).eval()  # type: ignore[call-overload]
         self.network.requires_grad_(True)
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(), lr=tuning.learning_rate, weight_decay=tuning.weight_decay
@@ -151,10 +152,12 @@ class CorrectionTrainer:
         for group in self.optimiser.param_groups:
             group["lr"] = self.tuning.learning_rate * _schedule(progress)
         depth = self.iterations if self.tuning.through_time else self.sampler.draws.integer(1, self.iterations)
-        batch = self.sampler.draw(self.tuning.batch_size).to(self.device)
+        batch = self.sampler.draw(self.tuning.batch_size).to(self.device, self.layout)
         with torch.autocast(self.device, torch.bfloat16, enabled=self.in_bfloat16):
             if self.tuning.anywhere:
-                batch = batch + self._asked(self.anywhere.draw(self.tuning.anywhere).to(self.device), depth)
+                batch = batch + self._asked(
+                    self.anywhere.draw(self.tuning.anywhere).to(self.device, self.layout), depth
+                )
             logits = self._logits(batch.images, depth)
         loss = self.loss([step.float() for step in logits], batch)
         if not torch.isfinite(loss):

@@ -12,7 +12,7 @@ from napari_runet.inference.segmenter import place
 from napari_runet.models.card import ModelCard
 from napari_runet.networks import IterativeNetwork, build
 from napari_runet.training.losses import recurrent_loss
-from napari_runet.training.precision import trains_in_bfloat16
+from napari_runet.training.precision import training_layout, trains_in_bfloat16
 from napari_runet.training.recipe import Recipe
 from napari_runet.training.samples import CropSampler, Sample
 from napari_runet.training.start_states import StartStates
@@ -58,7 +58,8 @@ class Trainer:
     ) -> None:
         self.recipe = recipe
         self.card = card
-        self.network = place(network, device).train()
+        self.layout = training_layout(device)
+        self.network = place(network, device, self.layout).train()
         self.device = device
         self.in_bfloat16 = trains_in_bfloat16(device, recipe.precision)
         self.generator = torch.Generator().manual_seed(seed)
@@ -100,7 +101,7 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate_at(self.recipe, self.training_step)
         images, labels = self.sampler.batch(self.recipe.batch_size)
-        images = images.to(self.device).contiguous(memory_format=torch.channels_last)
+        images = images.to(self.device).contiguous(memory_format=self.layout)
         with torch.autocast(self.device, torch.bfloat16, enabled=self.in_bfloat16):
             logits = self._logits(images, labels)
         loss = recurrent_loss(
