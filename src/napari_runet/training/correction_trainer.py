@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from napari_runet.inference.segmenter import LoadedModel
+from napari_runet.inference.segmenter import LoadedModel, place
 from napari_runet.networks import IterativeNetwork
 from napari_runet.settings import FineTuningSettings, Precision
 from napari_runet.training.augmentation import Augmentation
@@ -119,7 +119,7 @@ class CorrectionTrainer:
         self.loss = replace(tuning.loss, keep=STROKES_ALONE * tuning.loss.keep) if hold else tuning.loss
         # evaluation mode: batch normalisation keeps the statistics it was trained with
         self.layout = training_layout(self.device)
-        self.network = copy.deepcopy(model.network).to(memory_format=self.layout).eval()  # type: ignore[call-overload]
+        self.network = place(copy.deepcopy(model.network), self.device, self.layout)
         self.network.requires_grad_(True)
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(), lr=tuning.learning_rate, weight_decay=tuning.weight_decay
