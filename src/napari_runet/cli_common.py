@@ -42,8 +42,45 @@ def sentences(*kinds: type[Exception]) -> Iterator[None]:
         typer.echo(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}.", err=True)
         raise typer.Exit(1) from error
     except expected as error:
-        typer.echo(str(error), err=True)
+        typer.echo(_said(error), err=True)
         raise typer.Exit(1) from error
+
+
+def _said(error: Exception) -> str:
+    """The error's own sentence; one about the file where it comes straight from the system."""
+    import errno
+
+    if not isinstance(error, OSError) or error.errno is None:
+        return str(error)
+    what = error.filename2 or error.filename
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"The disk{f' of {what}' if what else ''} is full; make room, and run the command again."
+    reason = (error.strerror or str(error)).lower()
+    return f"{what} cannot be read or written: {reason}." if what else f"It did not work: {reason}."
+
+
+def check_json(path: Path | None) -> None:
+    """See that figures can be written into a file, as far as can be told before they are computed.
+
+    Raises
+    ------
+    FileError
+        When they cannot.
+    """
+    import tempfile
+
+    from napari_runet.io.images import FileError
+    from napari_runet.io.masks import why_not_written
+
+    if path is None:
+        return
+    try:
+        if path.exists() and not path.is_file():
+            raise FileError(f"{path} cannot be written: there is something of that name already that is no file.")
+        with tempfile.TemporaryFile(dir=path.resolve().parent):
+            return
+    except OSError as error:
+        raise FileError(why_not_written(path, error)) from error
 
 
 def write_json(path: Path, content: object) -> None:
@@ -55,6 +92,6 @@ def write_json(path: Path, content: object) -> None:
     from napari_runet.io.masks import why_not_written
 
     try:
-        write_atomically(path, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
+        write_atomically(path.resolve(), (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
     except OSError as error:
         raise FileError(why_not_written(path, error)) from error

@@ -14,6 +14,7 @@ from napari_runet.cli_common import (
     Rescale,
     Scales,
     Threshold,
+    check_json,
     sentences,
     write_json,
 )
@@ -66,6 +67,7 @@ def evaluate(
                 "scales": scales,
             }
         )
+        check_json(json_file)
         evaluations = _measure(names, data, settings)
         from napari_runet.training.summary import difference, summary
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_runet.cli_common import LARGEST_SEED, Device, Json, Precision, sentences, write_json
+from napari_runet.cli_common import LARGEST_SEED, Device, Json, Precision, check_json, sentences, write_json
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -71,6 +71,7 @@ def finetune(
                 "precision": precision,
             }
         )
+        check_json(json_file)
         folder = new_folder(output)
         loaded = load_model(find(model), settings.device, settings.precision)
         pairs = read_pairs(data)
@@ -132,6 +133,7 @@ def compare(
 
     with sentences():
         chosen = SegmentationSettings.model_validate({"device": device, "precision": precision})
+        check_json(json_file)
         loaded = [load_model(find(name), chosen.device, chosen.precision) for name in (first, second)]
         pairs = [pair for pair in read_pairs(data) if ((pair.labels > 0) & (pair.labels < 255)).any()]
         if not pairs:

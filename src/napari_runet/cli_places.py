@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_runet.cli_common import Device, Iterations, Json, Model, Precision, Threshold, sentences, write_json
+from napari_runet.cli_common import (
+    Device,
+    Iterations,
+    Json,
+    Model,
+    Precision,
+    Threshold,
+    check_json,
+    sentences,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from napari_runet.batch.finding import FoundImage
@@ -52,6 +62,7 @@ def places(
     from napari_runet.inference.segmenter import load_model
 
     with sentences():
+        check_json(json)
         named = find_images(images, pattern)
         found = named.images
         for note in named.notes:

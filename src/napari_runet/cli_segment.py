@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_runet.cli_common import Device, Flips, Iterations, Model, Precision, Rescale, Scales, Threshold, sentences
+from napari_runet.limits import MAX_WORKERS
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -52,7 +53,7 @@ def segment(
     workers: Annotated[
         int,
         typer.Option(
-            "--workers", min=0, max=1024, help="Processes on this machine that share the work; 0 for one alone."
+            "--workers", min=0, max=MAX_WORKERS, help="Processes on this machine that share the work; 0 for one alone."
         ),
     ] = 0,
     scheduler: Annotated[str, typer.Option("--scheduler", help="Address of a Dask scheduler to work with.")] = "",

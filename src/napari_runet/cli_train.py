@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_runet.cli_common import LARGEST_SEED, Device, Json, sentences, write_json
+from napari_runet.cli_common import LARGEST_SEED, Device, Json, check_json, sentences, write_json
 from napari_runet.cli_finetune import ctrl_c
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def train(
     from napari_runet.training.trainer import TrainingError
 
     with sentences(TrainingError):
+        check_json(json_file)
         chosen = choose_device(SegmentationSettings.model_validate({"device": device}).device)
         plan = read_recipe(_recipe_path(recipe))
         if (output / CARD_FILE).exists() and not resume:

@@ -5,6 +5,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+MAX_WORKERS = 1024
+"""Processes that a batch may start on this machine."""
 _ROOT = Path("/sys/fs/cgroup")
 _MEMBERSHIP = Path("/proc/self/cgroup")
 _MEMORY = Path("/proc/meminfo")

@@ -169,6 +169,10 @@ def test_no_scheduler_or_another_version_is_a_sentence(model, pictures, monkeypa
             segment_files(pictures, model, tmp_path / "out", scheduler=there_is_none)
     with pytest.raises(ClusterError, match="leave out one of the two"):
         segment_files(pictures, model, tmp_path / "out", scheduler=address, workers=2)
+    monkeypatch.setattr("napari_runet.inference.cluster.local_workers", lambda *given: pytest.fail("started"))
+    for count in (-1, 1025, 10**9):
+        with pytest.raises(ClusterError, match=f"0 to 1024 workers on this machine, not for {count}"):
+            segment_files(pictures, model, tmp_path / "out", workers=count)
     own = {"distributed": "2026.8.0", "python": "3.11.7.final.0", "numpy": "2.4.6", "napari_runet": "0.1.0"}
     versions = {"client": {"packages": own}, "scheduler": {"packages": {"distributed": "2026.8.0"}}}
     check_versions({**versions, "workers": {"tcp://a": {"packages": {**own, "python": "3.11.2.final.0"}}}}, address)

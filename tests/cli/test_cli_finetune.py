@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import signal
@@ -154,3 +155,22 @@ def test_ctrl_c_keeps_the_best_so_far(home, corrections, tmp_path, monkeypatch):
     assert "best so far" in result.output
     assert json.loads((output / "card.json").read_text())["training"]["training_steps"] == 2
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_disk_that_fills_while_the_model_is_saved_is_a_sentence_and_leaves_nothing(home, corrections, monkeypatch):
+    assert run("models", "new", "lines", "--classes", "line").exit_code == 0
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("os.fsync", full)
+    commands = (
+        ("finetune", "--model", "lines", "--data", corrections, "--output", "lines-2", "--training-steps", 1),
+        ("models", "new", "lines-2", "--classes", "line"),
+    )
+    for command in commands:
+        result = run(*command)
+        where = home / "models" / "lines-2"
+        assert result.exit_code == 1 and "Errno" not in result.output
+        assert f"{where} cannot be written: the disk is full; make room or choose another folder." in result.output
+        assert not where.exists()

@@ -1,6 +1,8 @@
 """``places``: which image first, where in it, and the score as an image."""
 
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -78,3 +80,40 @@ def test_what_is_wrong_is_a_sentence(folder, tmp_path):
     assert result.exit_code == 1 and "Traceback" not in result.output and "precision" in result.output
     result = CliRunner().invoke(app, ["places", str(tmp_path / "nowhere" / "*.png"), "--model", "tiny"])
     assert result.exit_code == 1 and "nowhere" in result.output
+
+
+@pytest.mark.parametrize(
+    ("command", "never"),
+    [
+        (("places", "IMAGES", "--model", "tiny"), "napari_runet.inference.segmenter.segment"),
+        (("evaluate", "--model", "tiny", "--data", "IMAGES"), "napari_runet.cli_evaluate._measure"),
+        (("models", "compare", "tiny", "tiny", "--data", "IMAGES"), "napari_runet.inference.segmenter.load_model"),
+        (("finetune", "--model", "tiny", "--data", "IMAGES", "--output", "x"),
+         "napari_runet.inference.segmenter.load_model"),
+        (("train", "retina", "--data", "IMAGES", "--output", "OUTPUT"), "napari_runet.training.loop.train"),
+    ],
+)  # fmt: skip
+def test_figures_that_cannot_be_written_are_told_before_anything_is_computed(
+    folder, tmp_path, monkeypatch, command, never
+):
+    monkeypatch.setattr(never, lambda *given, **options: pytest.fail("computed"))
+    places = {"IMAGES": str(folder), "OUTPUT": str(tmp_path / "trained")}
+    for json_file, sentence in (
+        (tmp_path / "nowhere" / "figures.json", "its folder does not exist; make it first"),
+        (folder, "something of that name already that is no file"),
+        (folder / "flat.png" / "figures.json", "what should be its folder is a file"),
+    ):
+        result = CliRunner().invoke(app, [*(places.get(word, word) for word in command), "--json", str(json_file)])
+        assert result.exit_code == 1 and f"{json_file} cannot be written: " in result.output, result.output
+        assert sentence in result.output
+    assert not (tmp_path / "trained").exists()
+
+
+def test_a_device_is_not_replaced_by_figures_and_a_link_stays_one(folder, tmp_path):
+    command = ["places", str(folder / "flat.png"), "--model", "tiny", "--json"]
+    result = CliRunner().invoke(app, [*command, os.devnull])
+    assert result.exit_code == 1 and "no file" in result.output and not Path(os.devnull).is_file()
+    (tmp_path / "link.json").symlink_to(tmp_path / "figures.json")
+    result = CliRunner().invoke(app, [*command, str(tmp_path / "link.json")])
+    assert result.exit_code == 0 and (tmp_path / "link.json").is_symlink()
+    assert json.loads((tmp_path / "figures.json").read_text())

@@ -12,6 +12,7 @@ from napari_runet.inference.blocks import Runner, run_here
 from napari_runet.inference.estimating import estimate_unfinished
 from napari_runet.inference.files import segment_file
 from napari_runet.inference.segmenter import LoadedModel, load_model
+from napari_runet.limits import MAX_WORKERS
 from napari_runet.settings import DeviceName, SegmentationSettings
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def segment_files(
     overwrite
         Do everything anew, and replace whatever is there.
     workers
-        How many processes on this machine share the work; 0 for this one alone.
+        How many processes on this machine share the work, up to 1024; 0 for this one alone.
     scheduler
         Address of a Dask scheduler whose workers do the work; they must see the same disks.
     told
@@ -157,6 +158,8 @@ def who_works(
         return
     from napari_runet.inference.cluster import ClusterError, connect, local_workers
 
+    if not 0 <= workers <= MAX_WORKERS:
+        raise ClusterError(f"Ask for 0 to {MAX_WORKERS} workers on this machine, not for {workers}.")
     if workers and scheduler:
         raise ClusterError("Workers are either those of a scheduler or started here; leave out one of the two.")
     with connect(scheduler, model, device) if scheduler else local_workers(workers, model, device) as cluster:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -13,6 +14,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from napari_runet.io.atomic import write_atomically, written_atomically
+from napari_runet.io.masks import why_not_written
 from napari_runet.models.card import ModelCard
 from napari_runet.models.store import CARD_FILE, WEIGHTS_FILE, ModelError, read_card
 from napari_runet.networks import IterativeNetwork, build
@@ -96,6 +98,22 @@ def _header(raw: bytes, model_id: str) -> dict[str, tuple[str, tuple[int, ...]]]
 def save_network(folder: Path, card: ModelCard, network: IterativeNetwork) -> ModelCard:
     """Write card and weights into `folder`, each whole or not at all; returns the card with its sha256."""
     return save_state(folder, card, network.state_dict())
+
+
+def save_new(folder: Path, card: ModelCard, state: dict[str, Tensor]) -> ModelCard:
+    """Write a model into a folder that is not there yet; else as `save_state`.
+
+    Raises
+    ------
+    ModelError
+        When it cannot be written; then there is no such folder.
+    """
+    try:
+        return save_state(folder, card, state)
+    except OSError as error:
+        with suppress(OSError):  # it was never made
+            folder.rmdir()
+        raise ModelError(why_not_written(folder, error)) from error
 
 
 def save_state(folder: Path, card: ModelCard, state: dict[str, Tensor]) -> ModelCard:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from napari_runet.models.card import DataSource, ModelCard
 from napari_runet.models.store import CARD_FILE, WEIGHTS_FILE, ModelError
-from napari_runet.models.weights import save_state
+from napari_runet.models.weights import save_new
 from napari_runet.networks import IterativeNetwork, build
 from napari_runet.settings import FineTuningSettings
 from napari_runet.training.correction_trainer import total_training_steps
@@ -46,12 +46,12 @@ class Candidate:
         Raises
         ------
         ModelError
-            When there is a model in the folder already.
+            When there is a model in the folder already, or it cannot be written.
         """
         if (folder / CARD_FILE).exists() or (folder / WEIGHTS_FILE).exists():
             raise ModelError(f"There is a model in {folder} already; choose another name.")
         card = self.card.model_copy(update={"id": model_id or id_from(folder.name)})
-        return save_state(folder, ModelCard.model_validate(card.model_dump()), self.state)
+        return save_new(folder, ModelCard.model_validate(card.model_dump()), self.state)
 
 
 def candidate_card(parent: ModelCard, settings: FineTuningSettings, pairs: list[Pair], figures: Figures) -> ModelCard:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from napari_runet.models.card import ClassInfo, ModelCard, NetworkConfig
-from napari_runet.models.weights import load_network, save_state
+from napari_runet.models.weights import load_network, save_new
 from napari_runet.networks import build
 
 
@@ -39,7 +39,7 @@ def new_model(
     Raises
     ------
     ModelError
-        When the parent cannot be loaded.
+        When the parent cannot be loaded, or the model cannot be written.
     """
     title = title or model_id.replace("-", " ").capitalize()
     names = ", ".join(info.name for info in classes[1:])
@@ -78,7 +78,7 @@ def new_model(
             }
         )
     card = card.model_copy(update={"created": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
-    return save_state(folder, ModelCard.model_validate(card.model_dump()), state)
+    return save_new(folder, ModelCard.model_validate(card.model_dump()), state)
 
 
 def transplanted(old: dict[str, Tensor], new: dict[str, Tensor], old_channels: int, channels: int) -> dict[str, Tensor]:
