@@ -173,8 +173,8 @@ def _test_time_lines(models: dict[str, dict[str, Any]]) -> Iterator[str]:
     yield "## More iterations than were trained"
     yield ""
     yield (
-        "Dice of the shipped models on images of val, by `python benchmarks/test_time.py run`; they were trained with "
-        "three iterations."
+        "Dice of the shipped models on images of val, by `python benchmarks/test_time.py run --images 16`; they were "
+        "trained with three iterations."
     )
     yield ""
     iterations = range(1, 1 + max(len(each["dice_by_iteration"]) for each in models.values()))

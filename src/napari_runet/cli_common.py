@@ -67,6 +67,7 @@ def check_json(path: Path | None) -> None:
     FileError
         When they cannot.
     """
+    import os
     import tempfile
 
     from napari_runet.io.images import FileError
@@ -77,7 +78,7 @@ def check_json(path: Path | None) -> None:
     try:
         if path.exists() and not path.is_file():
             raise FileError(f"{path} cannot be written: there is something of that name already that is no file.")
-        with tempfile.TemporaryFile(dir=path.resolve().parent):
+        with tempfile.TemporaryFile(dir=os.path.dirname(os.path.realpath(path))):
             return
     except OSError as error:
         raise FileError(why_not_written(path, error)) from error
@@ -86,12 +87,13 @@ def check_json(path: Path | None) -> None:
 def write_json(path: Path, content: object) -> None:
     """Write figures as JSON, whole or not at all; a value that is no number would be an error, not NaN."""
     import json
+    import os
 
     from napari_runet.io.atomic import write_atomically
     from napari_runet.io.images import FileError
     from napari_runet.io.masks import why_not_written
 
     try:
-        write_atomically(path.resolve(), (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
+        write_atomically(Path(os.path.realpath(path)), (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
     except OSError as error:
         raise FileError(why_not_written(path, error)) from error

@@ -49,7 +49,6 @@ def finetune(
     Ctrl-C keeps the best so far.
     """
     from napari_runet.inference.segmenter import load_model
-    from napari_runet.io.images import FileError
     from napari_runet.settings import FineTuningSettings
     from napari_runet.training.fine_tuning import fine_tune
     from napari_runet.training.pairs import read_pairs
@@ -80,15 +79,12 @@ def finetune(
         if last.candidate is None:
             raise RuntimeError("Fine-tuning ended without a candidate.")
         card = last.candidate.save(folder, folder.name if is_id(output) else None)
-        figures = last.candidate.figures
-        if json_file is not None:
-            content = {"model": card.id, "sha256": card.sha256, "parent": card.parent, **figures.as_json()}
-            try:
-                write_json(json_file, content)
-            except FileError as error:  # the model is written, and its card has the same figures
-                typer.echo(str(error), err=True)
+    figures = last.candidate.figures
     typer.echo(figures.reason)
     typer.echo(f"{figures.training_steps} training steps in {figures.seconds:.0f} s. Written: {folder}")
+    if json_file is not None:
+        with sentences():
+            write_json(json_file, {"model": card.id, "sha256": card.sha256, "parent": card.parent, **figures.as_json()})
 
 
 def new(
@@ -96,7 +92,9 @@ def new(
     classes: Annotated[list[str], typer.Option("--classes", help="Names of what it shall find, one or more.")],
     more: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Further names.")] = None,
     parent: Annotated[str | None, typer.Option("--from", help="Start with the layers of this model.")] = None,
-    channels: Annotated[int | None, typer.Option("--channels", help="Channels of its images; 3 by default.")] = None,
+    channels: Annotated[
+        int | None, typer.Option("--channels", min=1, max=64, help="Channels of its images; 3 by default.")
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, max=LARGEST_SEED, help="Decides the first weights.")] = 0,
 ) -> None:
     """Make a model of one's own, to be taught by corrections and finetune."""

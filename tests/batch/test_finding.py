@@ -105,3 +105,11 @@ def test_no_room_is_found_by_the_size_of_what_is_expected(tmp_path):
     assert 0 < bytes_expected(10**6, 2, 3, masks) < 10**6
     assert bytes_expected(10**6, 2, 3, all_masks) > 4 * 10**6
     assert [in_bytes(n) for n in (999, 1500, 15_000_000, 2.5e12)] == ["999 bytes", "1.5 kB", "15 MB", "2.5 TB"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_a_link_that_leads_to_itself_is_a_file_that_cannot_be_read(tmp_path):
+    (tmp_path / "self.png").symlink_to("self.png")
+    found = find_images([tmp_path / "self.png"], output=tmp_path / "self.png")
+    assert names(found) == ["self"]
+    check_output(found.images, Output(folder=tmp_path / "masks"), 3, "tiny")

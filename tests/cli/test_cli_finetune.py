@@ -10,9 +10,12 @@ from typer.testing import CliRunner
 
 from napari_runet.cli import app
 from napari_runet.inference.segmenter import load_model
+from napari_runet.io.images import FileError
+from napari_runet.models.classes import named_classes
 from napari_runet.models.store import read_card
 from napari_runet.models.weights import load_network
 from napari_runet.training.correction_trainer import CorrectionTrainer
+from napari_runet.training.new_model import new_model
 from napari_runet.training.pairs import read_pairs
 from napari_runet.training.validation import validate
 
@@ -88,6 +91,15 @@ def test_new_with_several_classes_starts_from_the_layers_of_another(home):
     states = old.state_dict(), new.state_dict()
     same = [name for name in states[0] if states[0][name].shape == states[1][name].shape]
     assert len(same) > 50 and all((states[0][name] == states[1][name]).all() for name in same)
+
+
+@pytest.mark.parametrize("channels", [0, -1, 65])
+def test_channels_that_no_model_has_are_refused(home, channels):
+    result = run("models", "new", "lines", "--classes", "line", "--channels", channels)
+    assert result.exit_code == 2 and "--channels" in result.output
+    assert not (home / "models").exists()
+    with pytest.raises(ValueError, match="in_channels"):
+        new_model(home / "models" / "lines", "lines", named_classes(["line"]), channels=channels)
 
 
 @pytest.mark.parametrize(
@@ -174,3 +186,18 @@ def test_a_disk_that_fills_while_the_model_is_saved_is_a_sentence_and_leaves_not
         assert result.exit_code == 1 and "Errno" not in result.output
         assert f"{where} cannot be written: the disk is full; make room or choose another folder." in result.output
         assert not where.exists()
+
+
+def test_figures_that_could_not_be_written_are_told_after_the_model_that_was(home, corrections, tmp_path, monkeypatch):
+    assert run("models", "new", "lines", "--classes", "line").exit_code == 0
+    output, figures = tmp_path / "tuned", tmp_path / "figures.json"
+
+    def refuse(path, content):
+        raise FileError(f"{path} cannot be written: the disk is full.")
+
+    monkeypatch.setattr("napari_runet.cli_finetune.write_json", refuse)
+    result = run("finetune", "--model", "lines", "--data", corrections, "--output", output,
+                 "--training-steps", 1, "--json", figures)  # fmt: skip
+    assert result.exit_code == 1 and f"Written: {output}" in result.output
+    assert f"{figures} cannot be written: the disk is full." in result.output
+    assert load_network(output)

@@ -91,3 +91,12 @@ def test_a_giant_card_or_a_pipe_is_refused_before_it_is_read(store):
 
 def test_the_users_folder_follows_the_environment(models_home):
     assert ModelStore().user == models_home
+
+
+def test_a_model_that_was_copied_under_another_name_is_found_by_the_id_that_is_listed(store):
+    copied = put_card(store.user, "out")
+    content = json.loads((copied / CARD_FILE).read_text())
+    (copied / CARD_FILE).write_text(json.dumps({**content, "id": "cracks"}))
+    assert store.find("cracks") == store.find("out") == copied
+    own = put_card(store.user, "cracks")
+    assert store.find("cracks") == own

@@ -1,6 +1,7 @@
 """From files, folders and patterns to the images that they mean."""
 
 import glob
+import os
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -66,7 +67,7 @@ def find_images(
     FileError
         When a folder or a pattern leads to nothing, or to files alone whose names are no text.
     """
-    masks = {path.resolve() for path in written}
+    masks = {real_path(path) for path in written}
     images: dict[Path, FoundImage] = {}
     notes: list[str] = []
     for given in inputs:
@@ -79,12 +80,17 @@ def find_images(
         if not found:
             raise FileError(_nothing(given, pattern, bool(left_out)))
         for image in found:
-            images.setdefault(image.path.resolve(), image)
+            images.setdefault(real_path(image.path), image)
     nameless = [image for image in images.values() if not _is_text(image.path.absolute())]
     notes += [f"{str(image.path)!a} is left out: its name is not UTF-8 text. Rename it." for image in nameless]
     if nameless and len(nameless) == len(images):
         raise FileError(" ".join(notes))
     return Found(tuple(image for image in images.values() if image not in nameless), tuple(notes))
+
+
+def real_path(path: Path) -> Path:
+    """Where a path leads; unlike `Path.resolve`, also for links that lead to themselves, which then cannot be read."""
+    return Path(os.path.realpath(path))
 
 
 def _is_text(path: Path) -> bool:
@@ -103,8 +109,8 @@ def _not_images(
     root = _searched(given)
     if root is None:
         return set()
-    inside = output.resolve() if output is not None and root in output.resolve().parents else None
-    found = {image: image.path.resolve() for image in images}
+    inside = real_path(output) if output is not None and root in real_path(output).parents else None
+    found = {image: real_path(image.path) for image in images}
     return {image for image, path in found.items() if path in masks or (inside is not None and inside in path.parents)}
 
 
@@ -112,11 +118,11 @@ def _searched(given: str | Path) -> Path | None:
     """The folder that is searched for a folder or a pattern; None for a file."""
     path = Path(given)
     if path.is_dir():
-        return None if is_zarr(path) else path.resolve()
+        return None if is_zarr(path) else real_path(path)
     if path.exists() or not glob.has_magic(str(given)):
         return None
     plain = [part for part in path.parents if not glob.has_magic(str(part))]
-    return plain[0].resolve()
+    return real_path(plain[0])
 
 
 def _meant(given: str | Path, pattern: str) -> Iterator[FoundImage]:

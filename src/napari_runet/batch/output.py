@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from napari_runet.batch.finding import FoundImage
+from napari_runet.batch.finding import FoundImage, real_path
 from napari_runet.io.images import FileError
 from napari_runet.io.masks import why_not_written
 from napari_runet.io.ome_zarr import is_zarr
@@ -100,7 +100,7 @@ def check_output(images: Sequence[FoundImage], output: Output, iterations: int, 
     """
     if output.format not in FORMATS:
         raise FileError(f"There is no format {output.format!r}; choose {' or '.join(FORMATS)}.")
-    inputs = {image.path.resolve() for image in images}
+    inputs = {real_path(image.path) for image in images}
     owner: dict[str, Path] = {}
     for image in images:
         if output.is_in_blocks(image):
@@ -112,7 +112,7 @@ def check_output(images: Sequence[FoundImage], output: Output, iterations: int, 
                 raise FileError(
                     f"{other} and {image.path} would both be written to {path}; rename one, or segment them one by one."
                 )
-            if path.resolve() in inputs:
+            if real_path(path) in inputs:
                 raise FileError(
                     f"The mask of {image.path} would be written over the image {path}; choose another folder."
                 )
@@ -132,10 +132,10 @@ def _check_in_blocks(image: FoundImage, output: Output) -> None:
             f"The labels of {image.path} must have as many levels as it has, so only level 0 can go into it; leave "
             "out --level or --into-image."
         )
-    store = image.path.resolve()
-    if store in (output.folder.resolve(), *output.folder.resolve().parents):
+    store = real_path(image.path)
+    if store in (real_path(output.folder), *real_path(output.folder).parents):
         raise FileError(f"The output folder {output.folder} lies inside the image {image.path}; choose another folder.")
-    if not output.into_image and output.zarr_store(image).resolve() == store:
+    if not output.into_image and real_path(output.zarr_store(image)) == store:
         raise FileError(
             f"The mask of {image.path} would be written into the image itself; choose another folder, or ask for that "
             "by --into-image."

@@ -124,5 +124,9 @@ class ModelStore:
             for root in (self.shipped, self.user):
                 if (root / name / CARD_FILE).exists():
                     return root / name
-        known = ", ".join(model.card.id for model in self.models()) or "none"
+        models = self.models()
+        for model in models:  # its folder may be called otherwise, where somebody copied it there
+            if model.card.id == name:
+                return model.folder
+        known = ", ".join(model.card.id for model in models) or "none"
         raise ModelError(f"There is no model called {name!r}. Known models: {known}; a folder needs a '/' in its name.")

@@ -46,7 +46,7 @@ def new_model(
     training = {"training_steps": 0, "seed": seed}
     torch.manual_seed(seed)
     if parent is None:
-        network = build(NetworkConfig(in_channels=channels or 3, classes=len(classes)))
+        network = build(NetworkConfig(in_channels=3 if channels is None else channels, classes=len(classes)))
         card = ModelCard(
             id=model_id,
             title=title,
@@ -58,7 +58,8 @@ def new_model(
         state = network.state_dict()
     else:
         old_card, old = load_network(parent)
-        network = build(old_card.network, classes=len(classes), in_channels=channels or old_card.network.in_channels)
+        in_channels = old_card.network.in_channels if channels is None else channels
+        network = build(old_card.network, classes=len(classes), in_channels=in_channels)
         state = transplanted(
             old.state_dict(), network.state_dict(), old_card.network.in_channels, network.config.in_channels
         )
