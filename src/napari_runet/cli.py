@@ -1,8 +1,9 @@
 """The command line. Each command imports what it needs when it runs, so that ``--help`` is instant."""
 
+import errno
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,7 +15,21 @@ from napari_runet.cli_places import places
 from napari_runet.cli_segment import segment
 from napari_runet.cli_train import train
 
-app = typer.Typer(
+
+class _CommandLine(typer.Typer):
+    """Ends with a sentence where the disk has no room for what a command prints, which can happen in any line."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().__call__(*args, **kwargs)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            typer.echo("The disk that the output goes to is full; make room, and run the command again.", err=True)
+            raise SystemExit(1) from None
+
+
+app = _CommandLine(
     name="napari-runet",
     help="Segment thin and odd structures with a recurrent U-Net.",
     no_args_is_help=True,

@@ -85,10 +85,12 @@ def train(
 def _recipe_path(name: str) -> Path:
     """A recipe's file: that of a shipped model, of a row of the paper's table, or the one named."""
     from napari_runet.models.store import shipped_folder
-    from napari_runet.training.recipe import table_recipes
+    from napari_runet.training.recipe import RecipeError, table_recipes
 
-    shipped = {path.parent.name: path for path in shipped_folder().glob("*/recipe.toml")}
-    return {**table_recipes(), **shipped}.get(name, Path(name))
+    named = {path.parent.name: path for path in sorted(shipped_folder().glob("*/recipe.toml"))} | table_recipes()
+    if name not in named and not Path(name).exists():
+        raise RecipeError(f"There is no recipe {name}; give a TOML file, or one of {', '.join(named)}.")
+    return named.get(name, Path(name))
 
 
 def _follow(reports: "Iterator[TrainingReport]", total: int) -> "TrainingReport | None":

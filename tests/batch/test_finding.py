@@ -113,3 +113,17 @@ def test_a_link_that_leads_to_itself_is_a_file_that_cannot_be_read(tmp_path):
     found = find_images([tmp_path / "self.png"], output=tmp_path / "self.png")
     assert names(found) == ["self"]
     check_output(found.images, Output(folder=tmp_path / "masks"), 3, "tiny")
+
+
+def test_a_folder_that_may_not_be_read_costs_its_own_files_only(tmp_path):
+    touch(tmp_path, "locked/a.png", "b.png")
+    locked = tmp_path / "locked"
+    locked.chmod(0)
+    try:
+        if os.access(locked / "a.png", os.F_OK):
+            pytest.skip("whoever runs this may read everything")
+        assert names(find_images([locked / "a.png", tmp_path / "b.png"])) == ["a", "b"], "told when its turn comes"
+        with pytest.raises(FileError, match="no permission to read the folder"):
+            find_images([locked])
+    finally:
+        locked.chmod(0o700)

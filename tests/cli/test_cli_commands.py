@@ -298,3 +298,20 @@ def test_segment_files_takes_what_the_command_takes(model, image, tmp_path):
     hows = [json.loads(line)["how"] for name in ("cli", "api")
             for line in (tmp_path / name / ".napari-runet" / "record.jsonl").read_text().splitlines()[1:]]  # fmt: skip
     assert hows[0] == hows[1] and hows[0]["flips"] and hows[0]["scales"] and hows[0]["tile_size"] == 64
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has a disk that is always full")
+@pytest.mark.parametrize("command", [["models", "list"], ["--help"]])
+def test_output_that_there_is_no_room_for_is_a_sentence(command):
+    with open("/dev/full", "wb") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "napari_runet.cli", *command], stdout=full, stderr=subprocess.PIPE
+        )
+    assert ended.returncode == 1 and b"Traceback" not in ended.stderr
+    assert b"is full; make room" in ended.stderr
+
+
+def test_a_recipe_that_is_not_there_is_answered_with_those_that_are(tmp_path):
+    result = call("train", "nosuch", "--data", tmp_path, "--output", tmp_path / "out")
+    assert result.exit_code == 1 and "no recipe nosuch" in result.output
+    assert "retina" in result.output and "dru-4" in result.output

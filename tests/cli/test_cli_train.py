@@ -223,4 +223,4 @@ def test_rows_of_the_table_and_shipped_models_are_recipes_by_name(data, tmp_path
         assert "far enough" in train(name, data, tmp_path / "out").stderr
     assert seen == ["rec-simple", "retina"]
     missing = train("no-such-recipe", data, tmp_path / "out")
-    assert missing.exit_code == 1 and "The recipe no-such-recipe cannot be read" in missing.stderr
+    assert missing.exit_code == 1 and "There is no recipe no-such-recipe; give a TOML file, or one of" in missing.stderr

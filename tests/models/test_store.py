@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -100,3 +101,18 @@ def test_a_model_that_was_copied_under_another_name_is_found_by_the_id_that_is_l
     assert store.find("cracks") == store.find("out") == copied
     own = put_card(store.user, "cracks")
     assert store.find("cracks") == own
+
+
+def test_a_folder_of_models_that_may_not_be_read_is_a_sentence_and_hides_no_other(store, monkeypatch):
+    put_card(store.shipped, "theirs")
+    glob = Path.glob
+
+    def refuse(folder, pattern):
+        if folder == store.user:
+            raise PermissionError(13, "Permission denied", str(folder))
+        return glob(folder, pattern)
+
+    monkeypatch.setattr(Path, "glob", refuse)
+    models, problems = store.look()
+    assert [model.card.id for model in models] == ["theirs"]
+    assert problems == [f"The models in {store.user} cannot be read: Permission denied."]

@@ -117,9 +117,9 @@ def _not_images(
 def _searched(given: str | Path) -> Path | None:
     """The folder that is searched for a folder or a pattern; None for a file."""
     path = Path(given)
-    if path.is_dir():
+    if os.path.isdir(path):
         return None if is_zarr(path) else real_path(path)
-    if path.exists() or not glob.has_magic(str(given)):
+    if os.path.exists(path) or not glob.has_magic(str(given)):
         return None
     plain = [part for part in path.parents if not glob.has_magic(str(part))]
     return real_path(plain[0])
@@ -127,10 +127,10 @@ def _searched(given: str | Path) -> Path | None:
 
 def _meant(given: str | Path, pattern: str) -> Iterator[FoundImage]:
     path = Path(given)
-    if path.is_dir() and not is_zarr(path):
+    if os.path.isdir(path) and not is_zarr(path):  # a file in a folder that nobody may look into is told at its turn
         for found in _in_folder(path, pattern):
             yield FoundImage(found, stem_of(found.relative_to(path)))
-    elif not path.exists() and glob.has_magic(str(given)):
+    elif not os.path.exists(path) and glob.has_magic(str(given)):
         for match in _in_order(Path(match) for match in glob.glob(str(given), recursive=True)):
             if match.is_file() or is_zarr(match):
                 yield FoundImage(match, stem_of(PurePath(match.name)))
@@ -175,7 +175,9 @@ def _numbers(text: str) -> list[tuple[int, int | str]]:
 def _nothing(given: str | Path, pattern: str, left_out: bool) -> str:
     if left_out:
         return f"There is nothing in {given} but masks of an earlier run."
-    if Path(given).is_dir():
+    if os.path.isdir(given):
+        if not os.access(given, os.R_OK | os.X_OK):
+            return f"There is no permission to read the folder {given}."
         which = f"file that fits {pattern!r}" if pattern else f"image ({', '.join(IMAGE_SUFFIXES)}, OME-Zarr)"
         below = "" if "**" in pattern else " Give the pattern '**/*' for those in folders below it."
         return f"There is no {which} in {given}.{below}"

@@ -51,7 +51,9 @@ def read_card(folder: Path) -> ModelCard:
         raise ModelError(f"There is no model in {folder}: it has no {CARD_FILE}.") from error
     except ModelError:
         raise
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise ModelError(f"The model card {path} cannot be read: {error.strerror or error}.") from error
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"The model card {path} cannot be read: {error}") from error
     version = content.get("schema_version", CARD_SCHEMA_VERSION) if isinstance(content, dict) else None
     if isinstance(content, dict) and not isinstance(version, int):
@@ -102,7 +104,12 @@ class ModelStore:
         """Both `models` and `problems`, in one reading of the cards."""
         found, problems = [], []
         for root in (self.shipped, self.user):
-            for path in sorted(root.glob(f"*/{CARD_FILE}")):
+            try:
+                paths = sorted(root.glob(f"*/{CARD_FILE}"))
+            except OSError as error:
+                problems.append(f"The models in {root} cannot be read: {error.strerror or error}.")
+                continue
+            for path in paths:
                 try:
                     found.append(StoredModel(read_card(path.parent), path.parent, root == self.shipped))
                 except ModelError as error:
