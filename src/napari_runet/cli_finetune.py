@@ -214,7 +214,7 @@ def _follow(reports: "Iterator[FineTuningReport]") -> "FineTuningReport":
         for report in reports:
             loss = "" if report.loss is None else f", loss {report.loss:.3f}"
             score = "" if report.after is None else f", Dice {report.before:.3f} -> {report.after:.3f}"
-            left = f", {report.seconds_left:.0f} s left"
+            left = "" if report.seconds_left is None else f", {report.seconds_left:.0f} s left"
             progress.update(task, description=f"{report.phase}: step {report.training_step}{loss}{score}{left}")
     if report is None:
         raise RuntimeError("Fine-tuning gave no report.")

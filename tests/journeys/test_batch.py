@@ -85,7 +85,7 @@ def test_a_folder_with_a_broken_file(
     click(batch.start)
     qtbot.waitUntil(lambda: state.stage == "idle" and state.rows[0].state == "done", timeout=PATIENCE_MS)
     assert states(panel) == ["done", "waiting", "waiting", "waiting"]
-    assert "Stopped. 1 of 4 images segmented" in state.notice.text
+    assert "Stopped. 1 of 4 images segmented. Press Go on" in state.notice.text
     assert sorted(path.name for path in masks.glob("*.tif")) == ["eye-1.tif"]
     assert panel.batch_section.batching.worker_pid is None
     picture(viewer, str(pictures / "batch-2-cancelled.png"))

@@ -134,6 +134,15 @@ def test_the_view_flies_beside_an_image_of_more_dimensions(panel, qtbot):
     np.testing.assert_allclose(viewer.scene.camera.center[-2:], (y * 2 + 7, x * 2 + 5), atol=4)
 
 
+def test_the_view_is_not_moved_there_and_back_before_it_flies(panel):
+    camera, zooms = panel._viewer.scene.camera, []
+    camera.zoom = 9
+    camera.events.zoom.connect(lambda event: zooms.append(event.value))
+    panel.places.flight.to(panel.test_layer)
+    assert not [zoom for zoom in zooms if abs(zoom - 9) > 0.1]
+    panel.places.flight.stop()
+
+
 def test_why_and_uncertainty_are_shown_when_asked(panel, qtbot):
     section, session = panel.next_section, panel.session
     key(panel, qtbot)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from napari.layers import Labels
 from napari.settings import get_plugin_settings
+from qtpy.QtWidgets import QSlider
 
 from napari_runet.engine.messages import Progress
 from napari_runet.plugin.card_dialog import card_html
@@ -18,6 +19,7 @@ from napari_runet.plugin.layers import RECORD
 from napari_runet.plugin.options_section import bounds
 from napari_runet.plugin.panel import Panel
 from napari_runet.plugin.segment_section import time_left
+from napari_runet.plugin.session import Activity
 
 PATIENCE_MS = 300_000
 
@@ -103,6 +105,37 @@ def test_the_reading_is_changed_with_one_click(viewer: Any) -> None:
     actions["C, Y, X:  30 x 40, 5 channels, 16 bit"].trigger()
     assert panel.image_section.description.text() == "30 x 40, 5 channels, 16 bit"
     assert "5 channels" in panel.session.obstacle
+
+
+def test_what_is_disabled_says_why(viewer: Any) -> None:
+    panel = panel_with(viewer)
+    corrections, iterations, places = panel.correct_section, panel.iterations_section, panel.next_section
+    tip = "Paint what is wrong on a layer of your own, with napari's tools."
+    assert corrections.correct.toolTip() == f"{tip}\nNo image is open."
+    assert "No image is open" in panel.segment_section.segment_all.toolTip()
+    viewer.add_image(np.zeros((30, 40), np.uint8))
+    assert corrections.correct.isEnabled() and corrections.correct.toolTip() == tip
+    for button in (iterations.save, iterations.changes, places.next, places.uncertainty):
+        assert not button.isEnabled() and button.toolTip().endswith("there is no mask of what is on show yet.")
+    assert "Nothing is corrected yet" in corrections.export.toolTip()
+    assert "Nothing is corrected yet" in panel.fine_tune_section.fine_tune.toolTip()
+    panel.session.activity = Activity("running", "Segmenting")
+    assert "wait for it or cancel it" in panel.segment_section.segment.toolTip()
+    panel.session.activity = Activity()
+    window = panel.batch_section.open_window()
+    assert "Name the folder of images" in window.start.toolTip()
+    assert "Select an image in the table first" in window.correct.toolTip()
+    window.form.refresh(still=False)
+    assert not any(button.isEnabled() for button in window.form.browse)  # else a run would end in another folder
+
+
+def test_the_threshold_can_be_dragged_finely_in_a_narrow_panel(viewer: Any) -> None:
+    options = panel_with(viewer).options_section
+    options.resize(310, 400)
+    options.layout().activate()
+    options.threshold.parentWidget().layout().activate()
+    groove = options.threshold.findChild(QSlider)
+    assert groove.width() >= 90, groove.width()  # a pixel is about a hundredth
 
 
 def test_the_options_are_those_of_the_settings(viewer: Any) -> None:

@@ -300,7 +300,7 @@ class FineTuneReport(Message):
     training_step: int
     loss: float | None
     seconds: float
-    seconds_left: float
+    seconds_left: float | None
     before: float | None = None
     after: float | None = None
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QCheckBox, QFileDialog, QFormLayout, QHBoxLayout, QLineEdit, QWidget
+from qtpy.QtWidgets import QCheckBox, QFileDialog, QFormLayout, QHBoxLayout, QLineEdit, QPushButton, QWidget
 
 from napari_runet.plugin.save_dialog import FORMATS
 from napari_runet.plugin.widgets import SPACING, Fold, boxed, column, combo_box, fill, quiet, small_button
@@ -34,6 +34,7 @@ class BatchForm(QWidget):
     ) -> None:
         super().__init__()
         self._session, self._state, self._batching = session, state, batching
+        self.browse: list[QPushButton] = []
         self._make(list_models)
         self._lay_out()
         session.events.models.connect(self._list_models)
@@ -42,7 +43,7 @@ class BatchForm(QWidget):
     def refresh(self, still: bool) -> None:
         """Let things be changed where nothing runs, and show the panel's model where none was chosen here."""
         for widget in (self.folder, self.pattern, self.output, self.axes, self.models, self.file_format,
-                       *self.boxes.values()):  # fmt: skip
+                       *self.browse, *self.boxes.values()):  # fmt: skip
             widget.setEnabled(still)
         with quiet(self.models):
             if self._state.model is None:
@@ -92,6 +93,7 @@ class BatchForm(QWidget):
     def _with_browse(self, line: QLineEdit, title: str) -> QWidget:
         browse = small_button("…", f"Choose: {title.lower()}.")
         browse.setAccessibleName(title)
+        self.browse.append(browse)
         browse.clicked.connect(lambda: self._browse(line, title))
         row = QHBoxLayout()
         row.setContentsMargins(0, 0, 0, 0)

@@ -8,7 +8,7 @@ from napari_runet.plugin.batch_form import BatchForm
 from napari_runet.plugin.batch_state import FINISHED
 from napari_runet.plugin.batch_table import BatchTable, BatchView, describe
 from napari_runet.plugin.segment_section import NOTICE_MARKS, time_left
-from napari_runet.plugin.widgets import SPACING, Column, column, text_button, text_label
+from napari_runet.plugin.widgets import SPACING, Column, allow, column, text_button, text_label
 from napari_runet.wording import counted
 
 if TYPE_CHECKING:
@@ -148,7 +148,8 @@ class BatchWindow(QWidget):
         state, stage, row = self._state, self._state.stage, self.selected()
         still = stage in ("idle", "listing")
         ready = bool(state.folder.strip() and state.output.strip() and self._batching.model)
-        self.start.setEnabled(still and ready)
+        needs = "Name the folder of images, and one for the masks." if self._batching.model else "There is no model."
+        allow(self.start, still and ready, needs if still else "A run is under way.")
         some = any(row.state in FINISHED for row in state.rows)
         unfinished = any(row.state == "waiting" for row in state.rows)
         self.start.setText("Go on" if some and unfinished and not state.overwrite else "Start")
@@ -165,12 +166,14 @@ class BatchWindow(QWidget):
         self.chosen.setVisible(row is not None)
         left = len(self._opening.left())
         self.next.setText(f"Next image ({left} left)" if left else "Next image")
-        self.next.setEnabled(left > 0)
-        self.open.setEnabled(row is not None)
-        self.correct.setEnabled(row is not None and row.has_mask)
+        none = "Select an image in the table first."
+        looked = "You have looked at every image that was segmented." if some else "No image is segmented yet."
+        allow(self.next, left > 0, looked)
+        allow(self.open, row is not None, none)
+        allow(self.correct, row is not None and row.has_mask, "It has no mask yet." if row is not None else none)
         painted = row is not None and self._opening.is_corrected(row)
-        self.save.setEnabled(painted)
-        self.learn.setEnabled(painted)
+        for button in (self.save, self.learn):
+            allow(button, painted, "Correct it first." if row is not None else none)
 
     def _doing(self) -> str:
         state = self._state

@@ -237,7 +237,7 @@ class Batching(QObject):
                 state.rows = ()
             state.notice = Notice(what, "error")
         elif what is not None:
-            state.notice = _said(what, len(state.rows), stopped)
+            state.notice = _said(what, len(state.rows), stopped, state.overwrite)
         state.seconds_left = None
         state.stage = "idle"
         state.revision += 1
@@ -264,7 +264,7 @@ def _recorded(planned: Plan) -> dict[str, FinishedImage]:
     }
 
 
-def _said(tally: Tally, total: int, stopped: bool) -> Notice:
+def _said(tally: Tally, total: int, stopped: bool, overwrite: bool) -> Notice:
     parts = [f"{tally.done} of {total} images segmented"]
     if tally.skipped:
         parts.append(f"{tally.skipped} had been finished before")
@@ -272,5 +272,7 @@ def _said(tally: Tally, total: int, stopped: bool) -> Notice:
         parts.append(f"{len(tally.problems)} could not be: see the table")
     text = "; ".join(parts) + "."
     if stopped:
-        text = f"Stopped. {text} Start again to go on from here."
+        text = f"Stopped. {text}"
+        if (tally.done or tally.skipped) and not overwrite:  # as the button says then
+            text += " Press Go on to do the rest."
     return Notice(text, "warning" if tally.problems else "info")

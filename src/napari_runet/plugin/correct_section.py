@@ -7,7 +7,7 @@ from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QWidget
 
 from napari_runet.plugin.keys import brushes_and_keys
 from napari_runet.plugin.segment_section import NOTICE_MARKS
-from napari_runet.plugin.widgets import SPACING, boxed, column, say, text_button, text_label, title_label
+from napari_runet.plugin.widgets import SPACING, allow, boxed, column, say, text_button, text_label, title_label
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -162,9 +162,11 @@ class CorrectSection(QWidget):
         some = session.results is not None and len(session.results.result) > 0
         self.kept.setVisible(bool(session.recovered))
         self.recovered.setText(session.recovered)
-        self.correct.setEnabled(session.image is not None and (some or plane is not None or session.model is not None))
-        self.export.setEnabled(self._correcting.images.anything_corrected())
-        self.import_.setEnabled(session.image is not None and session.model is not None)
+        missing = "No image is open." if session.image is None else "There is no model."
+        model = session.model is not None
+        allow(self.correct, session.image is not None and (some or plane is not None or model), missing)
+        allow(self.export, self._correcting.images.anything_corrected(), "Nothing is corrected yet.")
+        allow(self.import_, session.image is not None and model, missing)
         self.correct.setText("Correct" if plane is None else "Go on correcting")
         counts = plane.known.counts if plane is not None else None
         say(self.hint, brushes_and_keys(plane.card) if plane is not None else "")

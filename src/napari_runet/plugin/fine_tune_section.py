@@ -12,9 +12,10 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_runet.plugin.fine_tuning import NOTHING_YET
 from napari_runet.plugin.segment_section import NOTICE_MARKS, time_left
 from napari_runet.plugin.tuning_options import TuningOptions
-from napari_runet.plugin.widgets import SPACING, Fold, boxed, column, say, text_button, text_label, title_label
+from napari_runet.plugin.widgets import SPACING, Fold, allow, boxed, column, say, text_button, text_label, title_label
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QShowEvent
@@ -92,7 +93,7 @@ class FineTuneSection(QWidget):
         session, tuning = self._session, self._session.tuning
         running = tuning.stage in ("running", "stopping")
         ready = tuning.stage == "idle" and session.model is not None
-        self.fine_tune.setEnabled(ready and self._tuning.anything_corrected())
+        allow(self.fine_tune, ready and self._tuning.anything_corrected(), self._why_not())
         self.stop.setVisible(running)
         self.stop.setText("Stop" if tuning.stage != "stopping" else "Stop now")
         self.fold.setVisible(tuning.stage == "idle")
@@ -105,6 +106,14 @@ class FineTuneSection(QWidget):
         notice = session.tuning_notice
         say(self.notice, NOTICE_MARKS[notice.kind] + notice.text if notice.text else "")
         self._draw(running or tuning.stage == "deciding")
+
+    def _why_not(self) -> str:
+        """Why nothing can be fine-tuned now."""
+        if self._session.tuning.stage == "deciding":
+            return "Decide on the candidate first: accept it, reject it, or keep it under another name."
+        if self._session.tuning.stage != "idle":
+            return "Fine-tuning is under way."
+        return NOTHING_YET if self._session.model is not None else "There is no model to start from."
 
     def _show_decision(self) -> None:
         candidate = self._session.candidate

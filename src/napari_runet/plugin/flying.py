@@ -23,19 +23,26 @@ class View:
     zoom: float
 
 
-def fit_to_view(viewer: "ViewerModel", layer: "Layer", margin: float = 0.05) -> None:
-    """Have a layer fill the two-dimensional view but for a margin, a share of the canvas.
+def view_of(viewer: "ViewerModel", layer: "Layer", margin: float) -> View | None:
+    """The view in which a layer fills the canvas but for a margin, a share of it; None where that is not in 2D.
 
     napari's own way fails for a layer of fewer dimensions than another one has.
     """
     missing = viewer.dims.ndim - layer.ndim
     axes = [axis - missing for axis in viewer.dims.displayed if axis >= missing]
     if viewer.dims.ndisplay != 2 or len(axes) != 2:
-        return
+        return None
     (first, last), step = layer.extent.world[:, axes], np.abs(layer.extent.step[axes])
-    viewer.scene.camera.center = tuple((first + last) / 2)
     sizes = np.asarray(viewer.canvas.viewbox_size(viewer.layers)) / (last - first + step)
-    viewer.scene.camera.zoom = (1 - margin) * float(sizes.min())
+    y, x = (first + last) / 2
+    return View((0.0, float(y), float(x)), (1 - margin) * float(sizes.min()))
+
+
+def fit_to_view(viewer: "ViewerModel", layer: "Layer", margin: float = 0.05) -> None:
+    """Have a layer fill the two-dimensional view but for a margin, a share of the canvas."""
+    view = view_of(viewer, layer, margin)
+    if view is not None:
+        viewer.scene.camera.center, viewer.scene.camera.zoom = view.center, view.zoom
 
 
 class Flight(QObject):
@@ -77,10 +84,7 @@ class Flight(QObject):
         here = self.view
         if self._before is None:
             self._before = here
-        fit_to_view(self._viewer, layer, MARGIN)
-        wanted = self.view
-        self._set(here)
-        self._fly(wanted)
+        self._fly(view_of(self._viewer, layer, MARGIN) or here)
 
     def back(self) -> None:
         """Fly out to where the view was before the first flight."""

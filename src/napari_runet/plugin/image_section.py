@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QHBoxLayout, QMenu, QWidget
 
 from napari_runet.plugin.layers import images_in
 from napari_runet.plugin.reading import levels_of, other_readings
-from napari_runet.plugin.widgets import SPACING, column, combo_box, fill, small_button, text_label, title_label
+from napari_runet.plugin.widgets import SPACING, allow, column, combo_box, fill, small_button, text_label, title_label
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,7 +56,7 @@ class ImageSection(QWidget):
         """List the open images again."""
         fill(self.images, [(image.name, image) for image in images_in(self._viewer)], self._session.image)
         self.images.setEnabled(self.images.count() > 0)
-        self.pin.setEnabled(self._session.image is not None)
+        allow(self.pin, self._session.image is not None, "No image is open.")
         self._describe()
 
     def _show_pin(self) -> None:

@@ -9,7 +9,18 @@ from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QSlider,
 
 from napari_runet.plugin.layers import CHANGE_COLORS
 from napari_runet.plugin.run_texts import plane_text
-from napari_runet.plugin.widgets import SPACING, column, icon, icon_button, quiet, text_button, text_label, title_label
+from napari_runet.plugin.widgets import (
+    NO_MASK,
+    SPACING,
+    allow,
+    column,
+    icon,
+    icon_button,
+    quiet,
+    text_button,
+    text_label,
+    title_label,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -162,12 +173,13 @@ class IterationsSection(QWidget):
         for name, button in self.buttons.items():
             backwards = name in ("first", "previous")
             button.setEnabled(count > 1 and (name == "play" or (shown > 1 if backwards else shown < count)))
-        for widget in (self.slider, self.edit_copy, self.save):
-            widget.setEnabled(count > 0)
+        self.slider.setEnabled(count > 0)
+        allow(self.edit_copy, count > 0, NO_MASK)
+        allow(self.save, count > 0, NO_MASK)
         results = self._session.results
         of_plane = results is not None and len(results.result) > 0
-        self.changes.setEnabled(of_plane)
-        self.confidence.setEnabled(of_plane)
+        allow(self.changes, of_plane, NO_MASK)
+        allow(self.confidence, of_plane, NO_MASK)
 
     def toggle_play(self) -> None:
         """Play the iterations one after the other, or stop."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QWidget
 
 from napari_runet.plugin.segment_section import NOTICE_MARKS
-from napari_runet.plugin.widgets import SPACING, column, quiet, text_button, text_label, title_label
+from napari_runet.plugin.widgets import NO_MASK, SPACING, allow, column, quiet, text_button, text_label, title_label
 
 if TYPE_CHECKING:
     from napari_runet.plugin.next_places import NextPlaces
@@ -70,8 +70,8 @@ class NextSection(QWidget):
         session = self._session
         some = session.results is not None and len(session.results.result) > 0
         for widget in (self.next, self.uncertainty):
-            widget.setEnabled(some)
-        self.out.setEnabled(session.place is not None)
+            allow(widget, some, NO_MASK)
+        allow(self.out, session.place is not None, "No place is on show: Next flies to one.")
         with quiet(self.uncertainty):
             self.uncertainty.setChecked(session.uncertainty_shown)
         left = session.places_left

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any, get_args
 from annotated_types import Ge, Gt, Le, Lt
 from napari.layers import Shapes
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QCheckBox, QFormLayout, QHBoxLayout, QSpinBox, QWidget
+from qtpy.QtWidgets import QCheckBox, QFormLayout, QHBoxLayout, QLabel, QSpinBox, QWidget
 from superqt import QLabeledDoubleSlider
 
 from napari_runet.plugin.regions import REGION_TITLES
-from napari_runet.plugin.widgets import SPACING, boxed, combo_box, fill, quiet, small_button, text_label
+from napari_runet.plugin.widgets import SPACING, allow, boxed, combo_box, fill, quiet, small_button, text_label
 from napari_runet.settings import DeviceName, Precision, SegmentationSettings
 
 if TYPE_CHECKING:
@@ -84,17 +84,12 @@ class OptionsSection(QWidget):
         form.setContentsMargins(0, 0, 0, 0)
         form.setSpacing(SPACING)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        threshold = QHBoxLayout()
-        threshold.setContentsMargins(0, 0, 0, 0)
-        threshold.addWidget(self.threshold, 1)
-        threshold.addWidget(self.reset)
         self._form = form
         rows = {
             "iterations": self.iterations,
             "rescale": self.rescale,
             "device": self.device,
             "precision": self.precision,
-            "threshold": boxed(threshold),
         }
         for name, widget in rows.items():
             field = SegmentationSettings.model_fields[name]
@@ -106,6 +101,20 @@ class OptionsSection(QWidget):
                 form.addRow("Shapes", self.shapes)
             if name == "device":
                 form.addRow(self.device_line)
+        form.addRow(self._threshold_row())
+
+    def _threshold_row(self) -> QWidget:
+        """Title, slider and button across the whole panel: beside a column of titles a pixel would be a few percent."""
+        field = SegmentationSettings.model_fields["threshold"]
+        row = QHBoxLayout()
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(SPACING)
+        row.addWidget(QLabel(field.title))
+        row.addWidget(self.threshold, 1)
+        row.addWidget(self.reset)
+        box = boxed(row)
+        box.setToolTip(field.description or "")
+        return box
 
     def _set(self, **values: Any) -> None:
         self._session.settings = self._session.settings.model_copy(update=values)
@@ -129,13 +138,14 @@ class OptionsSection(QWidget):
         card = session.model.card if session.model is not None else None
         with quiet(self.iterations, self.threshold, self.device, self.precision, self.rescale):
             self.rescale.setChecked(session.settings.rescale)
-            self.rescale.setEnabled(card is not None and card.structure_width is not None)
+            known = card is not None and card.structure_width is not None
+            allow(self.rescale, known, "Not with this model: its card does not say how wide its structures are.")
             self.iterations.setSpecialValueText(f"{card.iterations} (model's)" if card else "the model's")
             self.iterations.setValue(session.settings.iterations or self.iterations.minimum())
             self.threshold.setValue(session.settings.threshold or (card.threshold if card else 0.5))
             self.device.setCurrentIndex(get_args(DeviceName).index(session.settings.device))
             self.precision.setCurrentIndex(get_args(Precision).index(session.settings.precision))
-        self.reset.setEnabled(session.settings.threshold is not None)
+        allow(self.reset, session.settings.threshold is not None, "It is the one that the card recommends.")
         self._form.setRowVisible(self.shapes, session.region == "shapes")
         self.device_line.setText(session.device)
         self._form.setRowVisible(self.device_line, bool(session.device))

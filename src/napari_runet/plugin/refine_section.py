@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QWidget
 
 from napari_runet.plugin.segment_section import NOTICE_MARKS
-from napari_runet.plugin.widgets import SPACING, Fold, boxed, column, quiet, text_button, text_label
+from napari_runet.plugin.widgets import NO_MASK, SPACING, Fold, allow, boxed, column, quiet, text_button, text_label
 
 if TYPE_CHECKING:
     from napari_runet.plugin.refining import Refining
@@ -68,10 +68,12 @@ class RefineSection(QWidget):
         session = self._session
         result = session.results.result if session.results is not None else None
         self.setVisible(session.correction is not None)
-        self.refine.setEnabled(result is not None and len(result) > 0)
-        self.take.setEnabled(session.refined_pixels > 0)
-        self.other.setEnabled(result is not None and result.from_correction > 1)
-        self.drop.setEnabled(result is not None and result.from_correction > 0)
+        allow(self.refine, result is not None and len(result) > 0, NO_MASK)
+        guesses = result.from_correction if result is not None else 0
+        nothing = "Nothing is offered: Refine from here asks for it."
+        allow(self.take, session.refined_pixels > 0, nothing)
+        allow(self.other, guesses > 1, nothing if not guesses else "This is the only guess.")
+        allow(self.drop, guesses > 0, nothing)
         with quiet(self.always):
             self.always.setChecked(session.refine_always)
         notice = session.refine_notice

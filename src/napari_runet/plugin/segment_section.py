@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QSizePolicy, QWidget
 
 from napari_runet.plugin.session import Notice
-from napari_runet.plugin.widgets import SPACING, column, say, text_label
+from napari_runet.plugin.widgets import SPACING, allow, column, say, text_label
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +30,7 @@ class SegmentSection(QWidget):
         self._session = session
         self.segment = QPushButton("Segment")
         self.segment.setObjectName("segment")
+        self.segment.setToolTip("Segment this image.")
         self.segment.setMinimumHeight(38)
         font = self.segment.font()
         font.setBold(True)
@@ -77,9 +78,9 @@ class SegmentSection(QWidget):
         """Show what can be done, what is being done and what was done."""
         session, activity = self._session, self._session.activity
         idle = activity.stage == "idle"
-        self.segment.setEnabled(idle and not session.obstacle)
-        self.segment_all.setEnabled(idle and session.image is not None and session.model is not None)
-        self.segment.setToolTip(session.obstacle or "Segment this image.")
+        why_not = session.obstacle if idle else "A segmentation is under way; wait for it or cancel it."
+        allow(self.segment, idle and not session.obstacle, why_not)
+        allow(self.segment_all, idle and session.image is not None and session.model is not None, why_not)
         say(self.obstacle, session.obstacle if idle else "")
         bar = not idle or session.live  # where it would come and go, it stays
         self.progress.setVisible(bar)

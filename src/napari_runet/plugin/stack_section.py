@@ -6,7 +6,7 @@ from qtpy.QtWidgets import QCheckBox, QFormLayout, QHBoxLayout, QLabel, QSpinBox
 
 from napari_runet.images.axes import name_planes
 from napari_runet.plugin.plane_queue import PlaneScope
-from napari_runet.plugin.widgets import SPACING, combo_box, fill, quiet
+from napari_runet.plugin.widgets import SPACING, allow, combo_box, fill, quiet
 from napari_runet.settings import SegmentationSettings
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class StackSection(QWidget):
         with quiet(self.live, self.follow):
             self.live.setChecked(session.live)
             self.follow.setChecked(follows)
-        self.live.setEnabled(session.region == "whole")
+        allow(self.live, session.region == "whole", "Only where Region, under Options, is the whole image.")
 
     def _follow_time(self, checked: bool) -> None:
         self._session.settings = self._session.settings.model_copy(update={"follow_time": checked})

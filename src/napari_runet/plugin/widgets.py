@@ -29,10 +29,14 @@ SPACING = 6
 _ICON_SIZE = 16
 _MINIMUM_WIDTH = 340
 _FAINT = 70
+_TIP = "tip"
+"""The property in which a widget keeps what its tooltip says while it is enabled."""
 LAYER_LIST = "layer list"
 """What napari calls the dock widget with its list of layers."""
 _DEPTH = 8
 """Widgets between a label of the panel and napari's window, at most."""
+NO_MASK = "Segment first: there is no mask of what is on show yet."
+"""Why what needs a mask cannot be done."""
 Shape = tuple[tuple[float, float], ...]
 _BAR_LEFT: Shape = ((2, 3), (4, 3), (4, 13), (2, 13))
 _BAR_RIGHT: Shape = ((12, 3), (14, 3), (14, 13), (12, 13))
@@ -98,6 +102,16 @@ def small_button(text: str, tip: str) -> QPushButton:
     button.setToolTip(tip)
     button.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
     return button
+
+
+def allow(widget: QWidget, allowed: bool, why_not: str) -> None:
+    """Enable a widget, or disable it and say why, below what its tooltip says that it does."""
+    tip = widget.property(_TIP)
+    if tip is None:
+        tip = widget.toolTip()
+        widget.setProperty(_TIP, tip)
+    widget.setEnabled(allowed)
+    widget.setToolTip(tip if allowed else "\n".join(filter(None, (tip, why_not))))
 
 
 def text_label(name: str = "") -> QLabel:

@@ -22,6 +22,7 @@ class Budget:
         self.parent = parent
         self.done = 0
         self._started = time.monotonic()
+        self._first = self._started
 
     @property
     def elapsed(self) -> float:
@@ -36,15 +37,20 @@ class Budget:
         return min(1.0, self.done / self.training_steps)
 
     @property
-    def left(self) -> float:
-        """About how many seconds are left; 0 until it can be told from the steps."""
+    def left(self) -> float | None:
+        """About how many seconds are left; None until it can be told from the steps."""
         if self.training_steps is None:
             return max(0.0, self.seconds - self.elapsed)
-        return self.elapsed / self.done * (self.training_steps - self.done) if self.done else 0.0
+        if self.done < 2:
+            return None
+        # since the first step: what was prepared before it is not done again
+        return (time.monotonic() - self._first) / (self.done - 1) * max(0, self.training_steps - self.done)
 
     def count(self) -> None:
         """A training step was done."""
         self.done += 1
+        if self.done == 1:
+            self._first = time.monotonic()
         if self.parent is not None:
             self.parent.count()
 

@@ -50,7 +50,7 @@ class FineTuningReport:
     training_step, loss
         Of this phase; `loss` is None before the first step.
     seconds, seconds_left
-        Spent, and about how long it may still take.
+        Spent, and about how long it may still take; None while that cannot be told.
     before, after
         Dice of the old model and of the best so far on what was held out, None where not measured (yet).
     network
@@ -63,7 +63,7 @@ class FineTuningReport:
     training_step: int
     loss: float | None
     seconds: float
-    seconds_left: float
+    seconds_left: float | None
     before: float | None = None
     after: float | None = None
     network: Callable[[], IterativeNetwork] | None = field(default=None, repr=False)
