@@ -66,6 +66,15 @@ def run(panel, qtbot, **options):
     return section.growing.layer
 
 
+def test_the_layer_that_is_painted_on_stays_in_hand_while_labels_grow_and_when_they_are_there(panel, qtbot):
+    panel.large_section._timer.setInterval(20)
+    viewer = panel._viewer
+    viewer.add_image(da.from_array(RGB, chunks=(50, 50, 3)), rgb=True, name="slide")
+    own = viewer.add_labels(np.zeros((150, 170), np.uint8), name="painted")
+    labels = run(panel, qtbot)
+    assert labels in viewer.layers and viewer.layers.selection.active is own
+
+
 def test_a_dask_graph_of_several_levels_is_read_by_its_blocks(panel, qtbot, tmp_path):
     viewer = panel._viewer
     counted = Counted(RGB)

@@ -16,7 +16,7 @@ from napari_runet.plugin.opening_labels import labels_on, laid_on
 if TYPE_CHECKING:
     import numpy.typing as npt
     from napari.components import ViewerModel
-    from napari.layers import Image
+    from napari.layers import Image, Layer
 
     from napari_runet.models.card import ModelCard
     from napari_runet.plugin.placing import Placement
@@ -112,8 +112,10 @@ class GrowingLabelsLayer:
         finished.editable = False
         if self._placed is not None and self._image is not None:
             finished.metadata[LARGE_LABELS] = LabelsOf(self._image, self._card)
+        held = self._viewer.layers.selection.active
+        held = finished if held is self.layer else held
         self.remove()
-        self._viewer.add_layer(finished)
+        self._add(finished, held)
         self.layer, self.is_finished = finished, True
 
     def remove(self) -> None:
@@ -144,8 +146,14 @@ class GrowingLabelsLayer:
         how |= {"data": data, "name": f"{self.name} (growing)", "multiscale": self._step > 1}
         self.layer = Labels(**how)
         self.layer.editable = False
-        self._viewer.add_layer(self.layer)
+        self._add(self.layer, self._viewer.layers.selection.active)
         return True
+
+    def _add(self, layer: Labels, held: "Layer | None") -> None:
+        """Add a layer, and leave selected what people work on: they may be painting on it."""
+        self._viewer.add_layer(layer)
+        if held is not None and held in self._viewer.layers:
+            self._viewer.layers.selection.active = held
 
     def _draw(self, block: Block) -> None:
         """Bring a finished block into the coarse level."""

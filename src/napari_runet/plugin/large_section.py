@@ -28,6 +28,9 @@ LOOK_MS = 700
 """How often it is looked whether labels have grown."""
 
 
+_WHAT_IT_DOES = "Block by block, in the background, into a folder or a file; the image is never loaded whole."
+
+
 class LargeSection(QWidget):
     """The level, the folder, the format, and a button; hidden for images that are not large.
 
@@ -62,7 +65,7 @@ class LargeSection(QWidget):
         self.choose.clicked.connect(lambda: self._choose())
         self.button = QPushButton("Segment all of it")
         self.button.setObjectName("segment-large")
-        self.button.setToolTip("Block by block into a store, in the background; never loaded whole.")
+        self.button.setToolTip(_WHAT_IT_DOES)
         self.button.clicked.connect(lambda: self.toggle())
         self.status = text_label("large-status")
         self._lay_out()
@@ -151,6 +154,7 @@ class LargeSection(QWidget):
         for widget in (self.level, self.output, self.choose, self.format):
             widget.setEnabled(not running)
         self.button.setText("Cancel" if running else "Segment all of it")
+        self.button.setToolTip("Stop; what is finished stays for the next time." if running else _WHAT_IT_DOES)
         if running:
             self._timer.start()
         elif self._timer.isActive():
