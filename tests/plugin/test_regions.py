@@ -62,3 +62,40 @@ def test_shapes_outside_the_image_and_none_at_all_are_sentences() -> None:
     for shapes in (far, None):
         with pytest.raises(ImageError):
             region_of("shapes", viewer, image, source, shapes)
+
+
+def look_at(viewer: ViewerModel, center: tuple[float, float], height: float) -> None:
+    """Have so many world units be in view from top to bottom."""
+    viewer.scene.camera.center = center
+    viewer.scene.camera.zoom = viewer.canvas.viewbox_size(viewer.layers)[0] / height
+
+
+@pytest.mark.parametrize("levels", [1, 3])
+def test_in_view_is_what_is_in_view_of_an_image_with_levels_too(levels: int) -> None:
+    viewer = ViewerModel()
+    arrays = [np.zeros((2048 // 2**level, 2048 // 2**level), np.uint8) for level in range(levels)]
+    image = viewer.add_image(arrays if levels > 1 else arrays[0], scale=(2, 2))
+    look_at(viewer, (2000, 2000), 200)
+    region = region_of("view", viewer, image, read_layer(image, viewer.dims.point), None)
+    assert region is not None and region.mask is None
+    assert (region.y, region.height) == (950, 101)
+
+
+def test_in_view_of_a_rotated_image_are_not_the_corners_of_a_box() -> None:
+    viewer = ViewerModel()
+    image = viewer.add_image(np.zeros((1000, 1000), np.uint8), rotate=45)
+    middle = tuple(image.data_to_world((500, 500)))
+    look_at(viewer, middle, 100)
+    region = region_of("view", viewer, image, read_layer(image, viewer.dims.point), None)
+    assert region is not None and region.mask is not None
+    height, width = np.asarray(viewer.canvas.viewbox_size(viewer.layers)) / viewer.scene.camera.zoom
+    assert region.mask.sum() == pytest.approx(height * width, rel=0.05)
+    assert not region.mask[0, 0] and region.mask[region.height // 2, region.width // 2]
+
+
+def test_where_nothing_of_the_image_is_in_view_a_sentence_says_so() -> None:
+    viewer = ViewerModel()
+    image = viewer.add_image(np.zeros((100, 100), np.uint8), rotate=45)
+    look_at(viewer, (5000, 5000), 100)
+    with pytest.raises(ImageError, match="Nothing of the image is in view"):
+        region_of("view", viewer, image, read_layer(image, viewer.dims.point), None)

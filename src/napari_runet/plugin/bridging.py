@@ -100,12 +100,13 @@ class Bridging:
     # How it is done
 
     def _probability(self, plane: "PlaneCorrection", label: int) -> "npt.NDArray[np.uint8]":
-        """(Y, X) uint8 of the class at the last iteration of the newest prediction; 0 where there is none."""
+        """(Y, X) uint8 of the class at the run's last own iteration of the newest prediction; 0 where there is none."""
         whole = np.zeros(plane.known.shape, np.uint8)
         result = newest_result(self._viewer, self._session.results, plane)
-        if result is not None and label <= len(result.iterations[-1].foreground):
+        foreground = result.at(result.own).foreground if result is not None else ()
+        if result is not None and label <= len(foreground):
             part = whole if result.region is None else whole[result.region.slices]
-            part[...] = result.iterations[-1].foreground[label - 1]
+            part[...] = foreground[label - 1]
         return whole
 
     def _on_press(self, layer: "Labels", event: Any) -> "Iterator[None]":

@@ -30,8 +30,9 @@ def open_panel(viewer: "napari.Viewer") -> Panel:
 
 
 def segment_this_image(viewer: "napari.Viewer") -> None:
-    """Segment the image of the selected layer."""
+    """Segment the image of the selected layer, also where another one was kept in the panel."""
     panel = open_panel(viewer)
+    panel.choices.pin(False)
     if not panel.segment_now():
         _say_why(panel, panel.session.obstacle)
 

@@ -59,6 +59,7 @@ class CorrectedImages:
         for image in [image for image in self._images if image not in self._viewer.layers]:
             if self._images[image].keeper.close():
                 self._images.pop(image)
+                self._tell_problem()
 
     def known(self, image: "Image", source: "Source") -> "npt.NDArray[np.bool_] | None":
         """(Y, X) bool: what people have set on a plane of an image, also earlier; None for nothing."""
@@ -142,5 +143,8 @@ class CorrectedImages:
 
     def _on_problem(self, ours: ImageCorrections, sentence: str) -> None:
         ours.problem = sentence
+        self._tell_problem()
+
+    def _tell_problem(self) -> None:
         if not self._closed:
             self._session.journal_problem = next((each.problem for each in self._images.values() if each.problem), "")

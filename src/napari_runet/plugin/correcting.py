@@ -81,15 +81,11 @@ class Correcting:
         image = session.image
         if image is None:
             return None
-        results = session.results if session.results is not None and len(session.results.result) else None
-        other = results.result.card if results is not None else None
-        if results is not None and not self.predictions.same_classes(results.result.card):
-            results = None  # the mask is of other classes than those that are to be painted now
+        some = session.results is not None and len(session.results.result) > 0
+        shown = session.results.card if session.results is not None and some else None
+        other = None if shown is None or self.predictions.same_classes(shown) else shown
         try:
-            source = results.result.source if results is not None else self._choices.source(image)
-            if source.corner is not None:  # of a square, and another one may be in view
-                source = self._choices.source(image)
-            source = square_in_view(self._viewer, image, source)
+            source = square_in_view(self._viewer, image, self._choices.source(image))
         except ImageError as error:
             session.correction_notice = Notice(str(error), "error")
             return None
@@ -99,7 +95,7 @@ class Correcting:
         plane = self.open(image, source, start=start)
         if plane is None:
             return None
-        if other is not None and results is None and start is None and not plane.known.flags.any():
+        if other is not None and start is None and not plane.known.flags.any():
             session.correction_notice = Notice(
                 f"This layer is for {plane.card.title} ({_foreground(plane.card)}) and begins empty, for the mask on "
                 f"show is of {other.title} ({_foreground(other)}); to correct that one, choose {other.title} as the "
@@ -180,6 +176,7 @@ class Correcting:
         if highest >= len(plane.card.classes):
             raise ImageError(f"The labels for {image.name} hold {highest}, which is no class of {plane.card.title}.")
         layer = self._open(plane)
+        known.index = plane.known.index  # of an image with levels, no level may be named
         plane.take_known(known)
         self._viewer.layers.selection.active = layer
         self._hide_masks(image)
@@ -313,6 +310,7 @@ class Correcting:
 
     def _hide_masks(self, image: "Image") -> None:
         """Hide what lies below a correction layer of an image, so that what is erased is seen to go."""
+        self._session.playing = False  # which would show it again
         for layer, _ in large_labels_of(self._viewer, image):
             set_visible(layer, False)
         for results in self._masks_of(image):

@@ -92,6 +92,11 @@ class Flight(QObject):
         if before is not None:
             self._fly(before)
 
+    def forget(self) -> None:
+        """Stay here, and take the view from before the next flight for that from before the first."""
+        self._animation.stop()
+        self._before = None
+
     def stop(self) -> None:
         """Stay where the view is now."""
         self._animation.stop()

@@ -110,8 +110,7 @@ def source_at(viewer: "ViewerModel", choices: "Choices", image: "Image", key: "P
     part = square_at(viewer, image, source, key)
     if part is not None:
         return part
-    level = index[-1] if source.levels > 1 else 0
-    position = index[:-1] if source.levels > 1 else index
+    position, level = (index[:-1], index[-1]) if source.levels > 1 and index else (index, 0)
     if len(position) == len(source.index) and level < source.levels:
         if level != source.level:
             reading = choices.reading(image)

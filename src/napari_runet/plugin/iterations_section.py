@@ -135,6 +135,7 @@ class IterationsSection(QWidget):
             event.connect(self.refresh)
         for event in (events.results, events.revision):
             event.connect(self._clear_stale_plot)
+            event.connect(self._stop_playing_one)
         for event in (events.results, events.revision, events.shown, events.settings):
             event.connect(self._unsettle)
         events.playing.connect(self._set_playing)
@@ -184,6 +185,11 @@ class IterationsSection(QWidget):
     def toggle_play(self) -> None:
         """Play the iterations one after the other, or stop."""
         self._session.playing = not self._session.playing and self._stepping.count > 1
+
+    def _stop_playing_one(self) -> None:
+        """Where nothing can be played the button cannot be pressed to end it."""
+        if self._stepping.count < 2:
+            self._session.playing = False
 
     def _set_playing(self, playing: bool) -> None:
         if playing:

@@ -15,7 +15,7 @@ from napari_runet.plugin.batch_state import BatchState
 from napari_runet.plugin.batching import Batching
 from napari_runet.plugin.growing import GrowingLabelsLayer
 from napari_runet.plugin.large_layers import LargeLayer, LargeLayers
-from napari_runet.plugin.segment_section import NOTICE_MARKS
+from napari_runet.plugin.segment_section import NOTICE_MARKS, time_left
 from napari_runet.plugin.session import Notice
 from napari_runet.plugin.widgets import SPACING, boxed, column, combo_box, fill, small_button, text_label, title_label
 
@@ -161,6 +161,10 @@ class LargeSection(QWidget):
             self._timer.stop()
             self._end()
 
+    def stop_looking(self) -> None:
+        """The panel goes: labels stay as far as they have grown."""
+        self._timer.stop()
+
     def _look(self) -> None:
         if self.growing is not None:
             self.growing.look()
@@ -191,8 +195,7 @@ class LargeSection(QWidget):
             temporary = any(folder.name == state.output for folder in self._temporary.values())
             parts.append(f"They are in {state.output_folder}{', and gone when napari ends' if temporary else ''}.")
         elif row is not None and state.stage in ("running", "stopping"):
-            left = f", about {state.seconds_left:.0f} s left" if state.seconds_left is not None else ""
-            parts.append(f"{100 * row.share:.0f} % done{left}.")
+            parts.append(f"{100 * row.share:.0f} % done{time_left(state.seconds_left)}")
         elif state.notice.kind == "error":
             parts = [NOTICE_MARKS["error"] + state.notice.text]
         elif row is not None and row.share == 0 and state.notice.text:

@@ -40,7 +40,7 @@ class LayerKeys:
         events = session.events
         for event in (events.results, events.revision, events.shown, events.correction):
             event.connect(self.bind)
-        self._following = False
+        self._following = self._released = False
 
     def follow_settings(self) -> None:
         """Bind anew when keys are set in the preferences; napari reads every plugin's manifest for that, 0.1 s."""
@@ -53,6 +53,8 @@ class LayerKeys:
 
     def bind(self) -> None:
         """Bind the keys to layers that have none yet."""
+        if self._released:
+            return
         for layer in self._stepping.iteration_layers():
             if layer not in self._bound:
                 self.follow_settings()
@@ -64,6 +66,12 @@ class LayerKeys:
             self.follow_settings()
             self._bound.add(correction.layer)
             keys.bind(correction.layer, self._on_correction)
+
+    def release(self) -> None:
+        """The keys do nothing any more: the panel goes, and the layers stay."""
+        self._released = True
+        for layer in self._bound:
+            layer.keymap.clear()
 
     def _bind_anew(self) -> None:
         self._bound.clear()

@@ -11,6 +11,7 @@ from napari_runet.plugin.place_marker import PlaceMarker
 from napari_runet.plugin.placing import show_plane
 from napari_runet.plugin.scoring import Background, PlaneDoubts, Unscored, key_of
 from napari_runet.plugin.session import Notice
+from napari_runet.wording import counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,6 +66,7 @@ class NextPlaces(QObject):
         for event in (events.results, events.revision, events.source, events.settings):
             event.connect(self._follow_soon)
         events.corrected.connect(self._count)
+        events.image.connect(self._leave_image)
 
     # What people do
 
@@ -113,6 +115,11 @@ class NextPlaces(QObject):
         results = self._session.results
         result = results.result if results is not None else None
         return result if result is not None and _is_over(result) else None
+
+    def _leave_image(self) -> None:
+        """What was asked for on one image is not done on another, nor is the view from before it gone back to."""
+        self._wanted = False
+        self.flight.forget()
 
     def _go_on(self) -> None:
         """Fly to the next place, at once or when the mask has been scored."""
@@ -219,14 +226,15 @@ class NextPlaces(QObject):
         if not others or self._background.is_busy:
             self._session.next_notice = Notice("No doubtful place is left in this image.")
             return
-        self._session.next_notice = Notice(f"No doubtful place is left here; looking at {len(others)} other planes…")
+        self._session.next_notice = Notice(
+            f"No doubtful place is left here; looking at {counted(len(others), 'other plane')}…"
+        )
         planes = [self._unscored(other) for other in others]
-        self._background.do(lambda: self._planes.most_doubtful(planes), self._on_ranked)
+        self._background.do(lambda: self._planes.most_doubtful(planes), lambda ranked: self._on_ranked(results, ranked))
 
-    def _on_ranked(self, result: "Result | None") -> None:
-        """Go to the plane that needs a look most."""
-        results = self._session.results
-        if results is None:
+    def _on_ranked(self, results: "ResultLayers", result: "Result | None") -> None:
+        """Go to the plane that needs a look most, unless another image is on show by now."""
+        if self._session.results is not results:
             return
         if result is None:
             self._session.next_notice = Notice("No doubtful place is left in any plane that was segmented.")

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import napari
-    from napari.utils.events import Event
+    from napari.utils.events import Event, EventEmitter
     from qtpy.QtGui import QShowEvent
 
     from napari_runet.plugin.reading import Source
@@ -201,32 +201,28 @@ class Panel(QWidget):
         layout.addWidget(self.scroll_area)
 
     def _follow_viewer(self) -> None:
-        self._following = True
-        layers = self._viewer.layers
-        layers.selection.events.active.connect(self._on_selected)
-        layers.events.removed.connect(self._on_removed)
-        for event in (layers.events.inserted, layers.events.removed):
-            event.connect(self._on_layers)
-        self._viewer.dims.events.current_step.connect(self._on_dims)
-        self._viewer.events.theme.connect(self._take_theme)
-        self._camera = self._viewer.scene.camera.events
-        for event in (self._camera.center, self._camera.zoom):
-            event.connect(self._on_camera)
-        self._viewer.mouse_drag_callbacks.append(self.correcting.in_hand.on_press)
+        viewer, events, camera = self._viewer, self._viewer.layers.events, self._viewer.scene.camera.events
+        self._followed: list[tuple[EventEmitter, Callable[..., None]]] = [
+            (viewer.layers.selection.events.active, self._on_selected),
+            (events.removed, self._on_removed),
+            (events.inserted, self._on_layers),
+            (events.removed, self._on_layers),
+            (events.renamed, self._on_renamed),
+            (viewer.dims.events.current_step, self._on_dims),
+            (viewer.events.theme, self._take_theme),
+            (camera.center, self._on_camera),
+            (camera.zoom, self._on_camera),
+        ]
+        for event, callback in self._followed:
+            event.connect(callback)
+        viewer.mouse_drag_callbacks.append(self.correcting.in_hand.on_press)
 
     def _unfollow_viewer(self) -> None:
-        if not self._following:
+        if not self._followed:
             return
-        self._following = False
-        layers = self._viewer.layers
-        layers.selection.events.active.disconnect(self._on_selected)
-        for event in (layers.events.inserted, layers.events.removed):
-            event.disconnect(self._on_layers)
-        layers.events.removed.disconnect(self._on_removed)
-        self._viewer.dims.events.current_step.disconnect(self._on_dims)
-        self._viewer.events.theme.disconnect(self._take_theme)
-        for event in (self._camera.center, self._camera.zoom):
-            event.disconnect(self._on_camera)
+        for event, callback in self._followed:
+            event.disconnect(callback)
+        self._followed.clear()
         self._viewer.mouse_drag_callbacks.remove(self.correcting.in_hand.on_press)
 
     def _follow_session(self) -> None:
@@ -236,7 +232,7 @@ class Panel(QWidget):
         events.model.connect(self._warm_up)
         events.source.connect(self._on_source)
         events.image.connect(self._say_nothing)
-        events.model.connect(self._say_nothing)
+        events.model.connect(self._on_model)
         events.image.connect(self.correcting.look)
         for engine in (self.engine, self.tuning_engine):  # after all others who are told
             engine.told.connect(self._lay_out_now)
@@ -248,6 +244,12 @@ class Panel(QWidget):
 
     def _on_selected(self) -> None:
         self.choices.follow()
+
+    def _on_model(self) -> None:
+        """Which model segments from now on is said of the one that was chosen; another one is by now."""
+        self._say_nothing()
+        if self.session.tuning.stage == "idle":
+            self.session.tuning_notice = Notice()
 
     def _say_nothing(self) -> None:
         """What was said of correcting another image or plane, or with another model, is not said of this one."""
@@ -272,6 +274,10 @@ class Panel(QWidget):
         self.image_section.refresh()
         self.options_section.list_shapes()
         self.correcting.look()
+
+    def _on_renamed(self) -> None:
+        self.image_section.refresh()
+        self.options_section.list_shapes()
 
     def _warm_up(self) -> None:
         if self.isVisible():
@@ -301,10 +307,20 @@ class Panel(QWidget):
         batches = self.batch_section.batching.close, self.large_section.batching.close
         return [self.places.close, self.correcting.close, self.engine.close, self.tuning_engine.close, *batches]
 
+    def _put_down(self) -> None:
+        """Nothing happens in the viewer by itself any more, nor by clicks and keys on the layers that stay."""
+        session = self.session
+        session.playing = session.live = session.refine_always = False
+        self.bridging.stop()
+        self.correcting.reviewing.end_lasso()
+        self.keys.release()
+        self.large_section.stop_looking()
+
     def event(self, event: QEvent | None) -> bool:
         """End the worker when napari takes the panel out of its dock."""
         if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
             self._unfollow_viewer()
+            self._put_down()
             self.segmentation.abandon()
             self.fine_tuning.abandon()
             atexit.unregister(self._end_with_python)

@@ -56,11 +56,6 @@ class PlaceMarker:
         if self.layer is not None and self.layer in self._viewer.layers:
             set_visible(self.layer, False)
 
-    def take_away(self) -> None:
-        """Remove the layer."""
-        remove(self._viewer, self.layer)
-        self.layer = None
-
 
 def _frame(height: int, width: int) -> "npt.NDArray[np.uint8]":
     """(height, width) 1 at the border, 0 inside."""

@@ -25,10 +25,11 @@ if TYPE_CHECKING:
 def newest_result(viewer: "ViewerModel", shown: "ResultLayers | None", plane: "PlaneCorrection") -> "Result | None":
     """The newest prediction of a plane, of the classes that are painted there; `shown` is looked at first."""
     for results in (shown, results_of(viewer, plane.image)):
-        if results is None or results.image is not plane.image or not len(results.result):
+        result = results.planes.get(plane.source.index) if results is not None else None
+        if results is None or results.image is not plane.image or result is None or not len(result):
             continue
-        if plane_index(results.result.source) == plane.known.index and _alike(results.result.card, plane.card):
-            return results.result
+        if plane_index(result.source) == plane.known.index and _alike(result.card, plane.card):
+            return result
     return None
 
 
@@ -49,10 +50,10 @@ class Predictions:
         return newest_result(self._viewer, self._session.results, plane)
 
     def labels(self, plane: "PlaneCorrection") -> "tuple[npt.NDArray[np.uint8], str]":
-        """(Y, X) the last iteration of the newest prediction of a plane, else all 0, and the run's id, else empty."""
+        """(Y, X) the last own iteration of the newest run over a plane, else all 0, and the run's id, else empty."""
         result = self.newest(plane) if plane.source.corner is None else None
         if result is not None:
-            return result.whole_plane(len(result)), result.run_id
+            return result.whole_plane(result.own), result.run_id
         known = self._known_of(plane)
         return (known[0](), known[1]) if known is not None else (np.zeros(plane.known.shape, np.uint8), "")
 

@@ -239,6 +239,8 @@ class Refining(QObject):
         from napari_runet.corrections.growing import guesses
 
         plane, result, box = question.plane, question.result, question.box
+        if self._session.correction is not plane:
+            return Notice()  # another plane is on show by now; what was painted on this one can be followed there
         if newest_result(self._viewer, self._session.results, plane) is not result or question.seen is None:
             return Notice("The mask is another one by now; nothing was refined.")
         if (question.known != plane.known.labels)[question.known != UNKNOWN].any():

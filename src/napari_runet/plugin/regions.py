@@ -22,6 +22,9 @@ REGION_TITLES: dict[RegionKind, str] = {
 }
 
 
+_NOTHING_IN_VIEW = "Nothing of the image is in view; move back to it."
+
+
 def region_of(
     kind: RegionKind, viewer: "ViewerModel", layer: "Image", source: "Source", shapes: "Shapes | None"
 ) -> Region | None:
@@ -58,20 +61,50 @@ def why_no_region(
 def _in_view(viewer: "ViewerModel", layer: "Image", source: "Source") -> Region:
     if viewer.dims.ndisplay != 2:
         raise ImageError("What is in view can only be told in the 2D view; switch to it.")
-    low, high = layer.corner_pixels.astype(float)
-    if layer.multiscale:
-        factors = np.asarray(layer.downsample_factors)[layer.data_level] / np.asarray(source.factors)
-        low, high = low * factors, (high + 1) * factors - 1
-    spans = []
-    hidden = set(viewer.dims.not_displayed)
+    corners = _corners_of_view(viewer, layer, source)
+    spans, whole = [], False
     offset = viewer.dims.ndim - layer.ndim
-    for (axis, length), first in zip(_sides(source), source.corner or (0, 0), strict=True):
-        if axis + offset in hidden:
+    for side, (axis, length) in enumerate(_sides(source)):
+        if axis + offset in viewer.dims.not_displayed:
             spans.append((0, length))
+            whole = True
         else:
-            start, stop = int(np.floor(low[axis])) - first, int(np.ceil(high[axis])) + 1 - first
-            spans.append((max(0, start), min(length, stop)))
-    return _box(spans, "Nothing of the image is in view; move back to it.")
+            low, high = np.floor(corners[:, side].min() + 0.5), np.floor(corners[:, side].max() + 0.5)
+            spans.append((max(0, int(low)), min(length, int(high) + 1)))
+    box = _box(spans, _NOTHING_IN_VIEW)
+    if whole or _is_upright(corners):
+        return box
+    mask = _filled([corners], box)
+    if not mask.any():
+        raise ImageError(_NOTHING_IN_VIEW)
+    return Region(box.y, box.x, box.height, box.width, mask)
+
+
+def _corners_of_view(viewer: "ViewerModel", layer: "Image", source: "Source") -> npt.NDArray[np.float64]:
+    """The canvas' corners, one after the other, as (4, 2) rows and columns of the source's plane.
+
+    The layer's own `corner_pixels` reach further: of a multiscale image to the ends of chunks, or to what was in view
+    before, and of a rotated one to the ends of a box.
+    """
+    camera, point = viewer.scene.camera, np.asarray(viewer.dims.point, float)
+    middle, half = (
+        np.asarray(camera.center)[-2:],
+        np.asarray(viewer.canvas.viewbox_size(viewer.layers)) / camera.zoom / 2,
+    )
+    corners = []
+    for sides in ((-1, -1), (-1, 1), (1, 1), (1, -1)):
+        world = np.concatenate([np.zeros(max(0, layer.ndim - len(point))), point])
+        world[[axis + len(world) - len(point) for axis in viewer.dims.displayed]] = middle + half * sides
+        corners.append(np.asarray(layer.world_to_data(world[-layer.ndim :])) / np.asarray(source.factors))
+    first = np.array(source.corner or (0, 0))
+    plane: npt.NDArray[np.float64] = np.array(corners)[:, list(source.input.axes.spatial)] - first
+    return plane
+
+
+def _is_upright(corners: npt.NDArray[np.float64]) -> bool:
+    """Whether each side of a quadrangle lies along rows or columns."""
+    sides = np.abs(np.roll(corners, -1, axis=0) - corners)
+    return bool((sides.min(axis=1) < 0.5).all())
 
 
 def _sides(source: "Source") -> list[tuple[int, int]]:
@@ -113,12 +146,18 @@ def _nothing_in(shapes: "Shapes") -> str:
 def _inside(shapes: "Shapes", viewer: "ViewerModel", layer: "Image", source: "Source") -> Region:
     """The box around all areas of a Shapes layer, with a mask of what they enclose."""
     outlines, box = _outlines(shapes, viewer, layer, source)
-    mask = np.zeros((box.height, box.width), bool)
-    for outline in outlines:
-        mask |= skimage.draw.polygon2mask(mask.shape, outline - (box.y, box.x))  # type: ignore[no-untyped-call]
+    mask = _filled(outlines, box)
     if not mask.any():
         raise ImageError(_nothing_in(shapes))
     return Region(box.y, box.x, box.height, box.width, mask)
+
+
+def _filled(outlines: list[npt.NDArray[np.float64]], box: Region) -> npt.NDArray[np.bool_]:
+    """(height, width) bool: the pixels of a box that lie inside one of the outlines."""
+    mask = np.zeros((box.height, box.width), bool)
+    for outline in outlines:
+        mask |= skimage.draw.polygon2mask(mask.shape, outline - (box.y, box.x))  # type: ignore[no-untyped-call]
+    return mask
 
 
 def _ellipse(corners: npt.NDArray[Any]) -> npt.NDArray[Any]:

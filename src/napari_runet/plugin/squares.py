@@ -143,11 +143,10 @@ def known_of(
     for layer, card in large_labels_of(viewer, image):
         return partial(_of_labels, layer, source), f"all of it: {id(layer)}", card
     results = results_of(viewer, image)
-    if results is None or not len(results.result) or results.result.source.index != source.index:
-        return None
-    if results.result.source.corner not in (None, source.corner):
-        return None  # another square was segmented by itself
-    return partial(_of_result, results.result, source), results.result.run_id, results.result.card
+    result = results.planes.get(source.index) if results is not None else None
+    if result is None or not len(result) or result.source.corner not in (None, source.corner):
+        return None  # nothing, or another square, was segmented
+    return partial(_of_result, result, source), result.run_id, result.card
 
 
 def _of_labels(layer: Any, source: Source) -> "Plane":
@@ -164,8 +163,8 @@ def _of_labels(layer: Any, source: Source) -> "Plane":
 
 
 def _of_result(result: "Result", source: Source) -> "Plane":
-    """The part of a run's last mask that lies on a square."""
-    mask = result.whole_plane(len(result))
+    """The part of a run's last own mask that lies on a square."""
+    mask = result.whole_plane(result.own)
     if result.source.corner is not None:
         return mask
     y, x, rows, columns = _covering(source, mask.shape)

@@ -64,15 +64,15 @@ class Stepping:
             results.of_plane.show_changes(results.result, iteration, True)
 
     def set_threshold(self, threshold: float | None) -> None:
-        """Apply a threshold to all iterations; the shown one at once, the others when `catch_up` is called.
+        """Apply a threshold to all masks; to the shown one at once, to the others when `catch_up` is called.
 
         None stands for what the model's card recommends.
         """
         self._session.settings = self._session.settings.model_copy(update={"threshold": threshold})
-        results = self._session.results
-        if results is not None and self.count:
+        for results in self.all_results():
             results.set_threshold(results.card.threshold if threshold is None else threshold)
-            self._refresh(results)
+        if self._session.results is not None and self.count:
+            self._refresh(self._session.results)
 
     def look_at_plane(self) -> None:
         """Take up that another plane is on show."""
@@ -105,6 +105,7 @@ class Stepping:
 
     def look(self) -> None:
         """Take up what the results now hold: after the image changed, or a layer was removed."""
+        self.look_at_plane()  # another one may be on show than when the image was chosen last
         results = self._session.results
         self._session.shown = self._visible_iteration(results) if results is not None else 0
 
