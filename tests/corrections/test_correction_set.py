@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -5,6 +7,7 @@ from hypothesis import strategies as st
 
 from napari_runet.corrections.correction import PAINTED, REVIEWED, UNKNOWN, Correction, Counts
 from napari_runet.corrections.correction_set import CorrectionSet
+from napari_runet.corrections.history import Stroke, StrokeHistory
 from napari_runet.images.image_input import Region
 from napari_runet.training.losses import UNKNOWN as UNKNOWN_IN_TRAINING
 
@@ -209,3 +212,11 @@ def test_refusals_change_nothing():
         corrections.review(Region(0, 0, 2, 2, np.zeros((2, 2), bool)), zeros)
     assert not corrections.flags.any() and not corrections.regions
     assert UNKNOWN == UNKNOWN_IN_TRAINING
+
+
+def test_only_so_many_strokes_are_remembered():
+    history, box, mask = StrokeHistory(most=3), (slice(0, 1), slice(0, 1)), np.ones((1, 1), bool)
+    values = [np.array([number], np.uint8) for number in range(6)]
+    for before, after in pairwise(values):
+        history.add(Stroke(box, mask, before, after, np.array([False])))
+    assert [history.undo(box, mask, value) is not None for value in reversed(values[:-1])] == [True] * 3 + [False] * 2

@@ -1,5 +1,7 @@
 """Corrections of images that are not open any more, found again for training."""
 
+import os
+
 import numpy as np
 import pytest
 import tifffile
@@ -9,6 +11,7 @@ from napari_runet.corrections.correction_set import CorrectionSet
 from napari_runet.corrections.image_key import ImageKey
 from napari_runet.corrections.journal import Journal
 from napari_runet.corrections.replay import earlier_corrections, kept_planes
+from napari_runet.io.images import FileError
 
 VESSELS = ("background", "vessel")
 
@@ -79,3 +82,43 @@ def test_squares_of_large_images_come_back_without_the_rest_of_it(tmp_path, monk
     assert np.array_equal(labels, square.labels) and np.array_equal(measured, eye)
     tifffile.imwrite(tmp_path / "eye.tif", eye // 2)
     assert earlier_corrections(VESSELS, folder=journals) == []
+
+
+def test_what_several_programs_wrote_about_one_plane_is_its_sum(tmp_path):
+    eye = np.zeros((20, 30), np.uint8)
+    key = ImageKey.of(eye, str(tmp_path / "eye.tif"))
+    for row, modified in ((2, 1000), (5, 3000), (9, 2000)):
+        known = CorrectionSet(eye.shape)
+        after = eye.copy()
+        after[row, 4] = 1
+        journal = Journal(key, tmp_path / str(row))
+        journal.append(known.update_from_difference(eye, after))
+        assert journal.close()
+        [file] = (tmp_path / str(row)).glob("*.journal")
+        os.utime(file.rename(tmp_path / f"{row}.journal"), (modified, modified))
+    [plane] = kept_planes(tmp_path)
+    assert np.argwhere(plane.known.labels == 1).tolist() == [[2, 4], [5, 4], [9, 4]]
+    assert plane.written == 3000
+
+
+def test_a_stack_that_was_corrected_along_other_axes_is_left_out(tmp_path):
+    film = np.random.default_rng(3).integers(0, 255, (5, 40, 50), np.uint8)
+    corrected(tmp_path / "journals", tmp_path / "film.tif", film, (2,), (5, 40))
+    [plane] = kept_planes(tmp_path / "journals")
+    with pytest.raises(FileError, match="along other axes"):
+        plane.read()
+    assert earlier_corrections(VESSELS, folder=tmp_path / "journals") == []
+
+
+def test_an_image_from_no_file_is_left_out(tmp_path):
+    eye = np.zeros((20, 30), np.uint8)
+    known = CorrectionSet(eye.shape)
+    known.classes = VESSELS
+    journal = Journal(ImageKey.of(eye, ""), tmp_path)
+    journal.append(known.update_from_difference(eye, eye + 1))
+    assert journal.close()
+    [plane] = kept_planes(tmp_path)
+    assert plane.name == "unnamed"
+    with pytest.raises(FileError, match="came from no file"):
+        plane.read()
+    assert earlier_corrections(VESSELS, folder=tmp_path) == []

@@ -75,3 +75,20 @@ def test_surroundings_hold_the_strokes_and_stay_inside_and_small(shape, corner, 
         part = surroundings(strokes, inner)
         if part is not None:
             assert part.y >= inner.y and part.y + part.height <= inner.y + inner.height
+
+
+def test_strokes_are_followed_so_far_around_them_as_there_is_plane():
+    strokes = np.zeros((1000, 1200), bool)
+    strokes[400:410, 600:601] = True
+    assert surroundings(strokes, Region(0, 0, 1000, 1200), 30) == Region(370, 570, 70, 61)
+    assert surroundings(strokes, Region(0, 0, 1000, 1200)) == Region(304, 504, 202, 193)
+    assert surroundings(strokes, Region(390, 580, 25, 50), 30) == Region(390, 580, 25, 50)
+    assert surroundings(strokes, Region(395, 560, 300, 60), 30) == Region(395, 570, 45, 50)
+
+
+def test_strokes_far_apart_are_followed_less_far():
+    strokes = np.zeros((1000, 1200), bool)
+    strokes[400, 500] = strokes[400, 979] = True  # 480 columns: 16 are left on either side
+    assert surroundings(strokes, Region(0, 0, 1000, 1200), 30) == Region(370, 484, 61, 512)
+    strokes[400, 1099] = True
+    assert surroundings(strokes, Region(0, 0, 1000, 1200), 30) == Region(370, 500, 61, 600)
