@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_runet.inference.tiling import spans, tiles
+from napari_runet.inference.tiling import blending_weights, spans, tiles
 
 
 @given(st.integers(1, 700), st.integers(1, 700), st.integers(16, 256), st.integers(0, 127))
@@ -46,3 +46,14 @@ def test_little_is_computed_twice(length):
 def test_overlap_as_large_as_a_tile_is_refused():
     with pytest.raises(ValueError, match="cannot overlap"):
         spans(100, 32, 32)
+
+
+def test_one_tile_fades_into_the_next_evenly():
+    left, right = blending_weights(22, [(0, 12), (8, 22)])
+    np.testing.assert_allclose(left, [1] * 8 + [7 / 8, 5 / 8, 3 / 8, 1 / 8])
+    np.testing.assert_allclose(right, [1 / 8, 3 / 8, 5 / 8, 7 / 8] + [1] * 10)
+
+
+def test_a_tile_between_two_others_fades_on_both_sides():
+    _, middle, _ = blending_weights(20, [(0, 8), (6, 14), (12, 20)])
+    np.testing.assert_allclose(middle, [1 / 4, 3 / 4, 1, 1, 1, 1, 3 / 4, 1 / 4])
