@@ -158,3 +158,21 @@ def test_the_bootstrap_interval_is_near_the_normal_one_and_repeats():
     assert high == pytest.approx(np.mean(values) + error, abs=0.003)
     assert metrics.bootstrap_interval(values) == (low, high)
     assert metrics.bootstrap_interval([0.5, None]) is None
+
+
+def test_certain_probabilities_are_counted_in_the_last_bin():
+    calibration = metrics.Calibration()
+    calibration.add(np.array([1, 1, 1, 0.935, 0], np.float32), np.array([True, True, False, True, True]))
+    # the first four share the last of 15 bins: 3.935 were expected of them, 3 came; of the other none, and 1 came
+    assert calibration.error() == pytest.approx((0.935 + 1) / 5)
+
+
+def test_a_road_may_be_off_by_three_pixels():
+    truth, near, far = np.zeros((3, 9, 20), bool)
+    truth[1], near[4], far[5] = True, True, True
+    assert metrics.relaxed(near, truth) == {"relaxed_precision": 1, "relaxed_recall": 1, "relaxed_f1": 1}
+    assert metrics.relaxed(far, truth) == {"relaxed_precision": 0, "relaxed_recall": 0, "relaxed_f1": 0}
+
+
+def test_two_values_have_an_interval():
+    assert metrics.bootstrap_interval([0.25, None, 0.75]) == (0.25, 0.75)
