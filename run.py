@@ -17,7 +17,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -42,9 +41,6 @@ LIBRARIES = {
 }
 # What xvfb-run calls; xvfb only recommends xauth.
 SCREEN_PROGRAMS = {"xvfb-run": "xvfb", "Xvfb": "xvfb", "xauth": "xauth"}
-
-WINDOWS = ("tests/plugin", "tests/journeys")
-"""Tests that open windows."""
 
 
 class SetupError(Exception):
@@ -190,30 +186,10 @@ def test(arguments: Sequence[str], screen: bool) -> int:
         if run(command):
             failed.append(name)
     say("-- pytest")
-    status = run(pytest(*arguments, screen=screen)) if arguments else all_tests(screen)
+    status = run(on_screen([venv_program("python"), "-m", "pytest", *arguments], screen))
     if failed:
         say(f"These checks failed before the tests: {', '.join(failed)}")
     return status or int(bool(failed))
-
-
-def pytest(*arguments: str, screen: bool) -> list[str]:
-    """The command that runs tests."""
-    return on_screen([venv_program("python"), "-m", "pytest", *arguments], screen)
-
-
-def all_tests(screen: bool) -> int:
-    """Run every test, those that open windows beside the others, whose output follows; 0 when all passed.
-
-    Windows wait for timers and for their worker much of the time. There is one process of them alone, since windows of
-    two on one screen would take the keyboard from each other.
-    """
-    others = [f"--ignore={folder}" for folder in WINDOWS]
-    with tempfile.TemporaryFile() as output:
-        beside = subprocess.Popen(pytest(*others, screen=True), cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
-        statuses = [run(pytest(*WINDOWS, screen=screen)), beside.wait()]
-        output.seek(0)
-        say(output.read().decode(errors="replace"))
-    return next((status for status in statuses if status), 0)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -95,19 +95,3 @@ def test_an_unknown_command_is_answered_with_the_two_that_there_are(program):
     done = subprocess.run([sys.executable, ROOT / "run.py", "fly"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "run.py demo" in done.stdout and "run.py test" in done.stdout
-
-
-@pytest.mark.parametrize(("windows", "others", "expected"), [(0, 0, 0), (3, 0, 3), (0, 4, 4), (3, 4, 3)])
-def test_each_test_is_in_one_of_two_halves_and_both_must_pass(program, monkeypatch, capfd, windows, others, expected):
-    asked = []
-
-    def command(*arguments, screen):
-        asked.append(arguments)
-        status = windows if "tests/plugin" in arguments else others
-        return [sys.executable, "-c", f"print('ended with', {status}); raise SystemExit({status})"]
-
-    monkeypatch.setattr(program, "pytest", command)
-    assert program.all_tests(screen=True) == expected
-    assert sorted(asked) == [tuple(f"--ignore={folder}" for folder in program.WINDOWS), program.WINDOWS]
-    assert all((ROOT / folder).is_dir() for folder in program.WINDOWS)
-    assert capfd.readouterr().out.count("ended with") == 2
