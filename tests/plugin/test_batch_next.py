@@ -84,6 +84,33 @@ def test_a_corrected_mask_keeps_its_pixel_size(home, make_napari_viewer, tmp_pat
         engine.close()
 
 
+def test_corrections_on_all_planes_of_a_stack_are_saved_together(home, make_napari_viewer, tmp_path):
+    pixels = np.random.default_rng(4).integers(0, 255, (3, 130, 140), np.uint8)
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, pixels, imagej=True, metadata={"axes": "ZYX"})
+    segment_files(path, load_model("tiny", "cpu"), tmp_path / "out")
+    before = tifffile.imread(tmp_path / "out" / "a.tif")
+    viewer = make_napari_viewer()
+    panel = dock(viewer)
+    opening, state = panel.batch_section.opening, panel.batch_section.state
+    state.output = str(tmp_path / "out")
+    state.rows = (Row(path, "a", "done", record=read_entries(tmp_path / "out")["a"]),)
+    opening.open(state.rows[0])
+    expected = before.copy()
+    for number in (0, 2):
+        viewer.dims.set_point(0, number)
+        opening.correct(state.rows[0])
+        plane = panel.session.correction
+        assert plane.source.index == (number,)
+        plane.paint(np.array([3]), np.array([4]), 1 - int(plane.shown[3, 4]))
+        expected[number, 3, 4] = 1 - before[number, 3, 4]
+    opening.save(state.rows[0])
+    assert (tifffile.imread(tmp_path / "out" / "a.tif") == expected).all()
+    panel.correcting.close()
+    for engine in (panel.engine, panel.tuning_engine):
+        engine.close()
+
+
 def test_an_image_that_is_opened_is_seen_whole(home, make_napari_viewer, qtbot, tmp_path):
     viewer = make_napari_viewer(show=True)
     viewer.add_image(np.zeros((7, 5, 30, 40), np.uint8))  # of more dimensions than what is opened

@@ -114,7 +114,7 @@ class BatchOpening:
         return layer
 
     def save(self, row: "Row") -> None:
-        """Write the corrected mask over the mask's file, which no later run replaces unasked."""
+        """Write the corrected mask, of a stack all planes of it, over its file, which no later run replaces unasked."""
         plane, path = self._plane(row), self._mask_path(row)
         if plane is None or path is None:
             return
@@ -123,7 +123,8 @@ class BatchOpening:
             size, unit = _pixel_size_in(row.path)
             if plane.source.index:
                 stack = read_image(path).copy()
-                stack[plane.source.index] = labels
+                for each in self._alike(plane):
+                    stack[each.source.index] = each.painted()
                 planes, axes = stack.reshape(-1, *labels.shape), _stack_axes(plane.source)
                 write_stack(path, planes, stack.shape, axes, pixel_size=size, unit=unit)
             else:
@@ -157,6 +158,18 @@ class BatchOpening:
     def _plane(self, row: "Row") -> "PlaneCorrection | None":
         plane = self._session.correction
         return plane if plane is not None and plane.image is self._found(row) else None
+
+    def _alike(self, plane: "PlaneCorrection") -> "list[PlaneCorrection]":
+        """A plane of a stack, and those others that were corrected of the stack as it is read now."""
+        others = [
+            each
+            for each in self._correcting.images.corrected_planes()
+            if each.image is plane.image
+            and each is not plane
+            and each.known.shape == plane.known.shape
+            and each.source.input.axes.order == plane.source.input.axes.order
+        ]
+        return [*others, plane]
 
     def _found(self, row: "Row") -> Image | None:
         path = str(row.path.absolute())

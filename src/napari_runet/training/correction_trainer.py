@@ -117,8 +117,8 @@ class CorrectionTrainer:
         self.in_bfloat16 = trains_in_bfloat16(self.device, tuning.precision)
         hold = not reviewed(patches)
         self.loss = replace(tuning.loss, keep=STROKES_ALONE * tuning.loss.keep) if hold else tuning.loss
-        # evaluation mode: batch normalisation keeps the statistics it was trained with
         self.layout = training_layout(self.device)
+        # evaluation mode: batch normalisation keeps the statistics it was trained with
         self.network = place(copy.deepcopy(model.network), self.device, self.layout)
         self.network.requires_grad_(True)
         self.optimiser = torch.optim.AdamW(
