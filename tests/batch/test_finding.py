@@ -1,6 +1,7 @@
 """Which images are meant by files, folders and patterns."""
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -115,15 +116,21 @@ def test_a_link_that_leads_to_itself_is_a_file_that_cannot_be_read(tmp_path):
     check_output(found.images, Output(folder=tmp_path / "masks"), 3, "tiny")
 
 
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root to become another user")
 def test_a_folder_that_may_not_be_read_costs_its_own_files_only(tmp_path):
-    touch(tmp_path, "locked/a.png", "b.png")
-    locked = tmp_path / "locked"
-    locked.chmod(0)
-    try:
-        if os.access(locked / "a.png", os.F_OK):
-            pytest.skip("whoever runs this may read everything")
-        assert names(find_images([locked / "a.png", tmp_path / "b.png"])) == ["a", "b"], "told when its turn comes"
-        with pytest.raises(FileError, match="no permission to read the folder"):
-            find_images([locked])
-    finally:
-        locked.chmod(0o700)
+    touch(tmp_path, "in/locked/a.png", "in/b.png")
+    program = f"""
+import os
+from napari_runet.batch.finding import find_images
+os.chdir({str(tmp_path / "in")!r})
+os.setuid(65534)
+print([image.name for image in find_images(["locked/a.png", "b.png"]).images])
+try:
+    find_images(["locked"])
+except ValueError as error:
+    print(error)
+"""
+    (tmp_path / "in").chmod(0o755)
+    (tmp_path / "in" / "locked").chmod(0)
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert told.splitlines() == ["['a', 'b']", "There is no permission to read the folder locked."]
